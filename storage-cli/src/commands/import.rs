@@ -1,0 +1,237 @@
+//! `import`: mailboxes into the store. Reads ahead on a blocking thread, keeps some messages in flight, and counts a
+//! message only when its acknowledgement says that it is durable; its line in the manifest comes after that.
+
+use std::fs::File;
+use std::io;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::io::Write;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use storage_server::proto;
+
+use crate::args::ExternalFlags;
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::failure::Result;
+use crate::ingest;
+use crate::ingest::Event;
+use crate::ingest::Feed;
+use crate::mail::ids::caller_id;
+use crate::mail::mbox;
+use crate::mail::walk;
+use crate::mail::walk::MailFile;
+use crate::mail::walk::Met;
+use crate::output::counted;
+use crate::output::human;
+use crate::output::note;
+use crate::progress;
+use crate::values;
+use crate::wire::hex;
+
+/// A message above this is refused without a server's word: it would not fit into memory.
+const MESSAGE_BYTES_MAX: usize = 1 << 30;
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// An mbox, a Maildir, a directory with .eml and .mbox files, or a single message.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// What the mail is called in ids, so that they outlive a move of the files [default: the path given].
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Messages in flight.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: u16,
+    /// Write which file became which id to this file, as lines of JSON.
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Whose it is.
+    #[command(flatten)]
+    pub external: ExternalFlags,
+    /// Set a label on every message; may be repeated.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = values::label)]
+    pub labels: Vec<(String, String)>,
+}
+
+impl ImportArgs {
+    /// Refuses several paths under one source name, where their messages could not be told apart.
+    pub fn check(&self) -> Result<()> {
+        if self.source.is_some() && self.paths.len() > 1 {
+            return Err(Failure::Usage(
+                "--source names one mailbox: give one PATH with it, and import the others by themselves."
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What an import came to.
+#[derive(Debug, Default, Serialize)]
+struct Counts {
+    imported: u64,
+    already_there: u64,
+    failed: u64,
+    skipped: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ManifestLine<'a> {
+    source: &'a str,
+    id: &'a str,
+    bytes: u64,
+    sha256: String,
+}
+
+/// Imports, and prints what became of it.
+pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<()> {
+    let mut manifest = args.manifest.as_deref().map(open_manifest).transpose()?;
+    let bar = progress::counter("messages");
+    let mut counts = Counts::default();
+    let producer = Producer {
+        paths: args.paths.clone(),
+        source: args.source.clone(),
+        options: proto::PutOptions {
+            external: Some(args.external.ids()),
+            labels: args.labels.iter().cloned().collect(),
+            ..proto::PutOptions::default()
+        },
+    };
+    let tell = |event| match event {
+        Event::Stored { source, receipt } => {
+            bar.inc(1);
+            counts.bytes += receipt.bytes;
+            *(if receipt.created { &mut counts.imported } else { &mut counts.already_there }) += 1;
+            let Some((file, path)) = &mut manifest else { return Ok(()) };
+            let sha256 = hex(&receipt.sha256);
+            let line = ManifestLine { source: &source, id: &receipt.id, bytes: receipt.bytes, sha256 };
+            append(file, &line).map_err(|error| Failure::file("Writing", path, &error))
+        }
+        Event::Failed { source, reason } => {
+            counts.failed += 1;
+            bar.suspend(|| note(&format!("failed: {source}: {reason}")));
+            Ok(())
+        }
+        Event::Skipped => {
+            counts.skipped += 1;
+            Ok(())
+        }
+    };
+    let done = ingest::ingest(&context.store, args.jobs.into(), move |feed| producer.run(feed), tell).await;
+    bar.finish_and_clear();
+    print(&counts, context)?;
+    done?;
+    if counts.failed > 0 { Err(Failure::Reported) } else { Ok(()) }
+}
+
+fn print(counts: &Counts, context: &mut Context) -> Result<()> {
+    context.output.document(counts)?;
+    let skipped = match counts.skipped {
+        0 => String::new(),
+        skipped => format!(" {} skipped.", counted(skipped, "other file")),
+    };
+    context.output.say(&format!(
+        "{} imported, {} already there, {} failed ({}).{skipped}",
+        counts.imported,
+        counts.already_there,
+        counts.failed,
+        human(counts.bytes)
+    ))
+}
+
+fn open_manifest(path: &Path) -> Result<(File, PathBuf)> {
+    let file = File::create(path).map_err(|error| Failure::file("Creating", path, &error))?;
+    Ok((file, path.to_owned()))
+}
+
+/// Writes a line in one piece, so that whoever follows the file sees whole lines.
+fn append(file: &mut File, line: &ManifestLine<'_>) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    file.write_all(&text)
+}
+
+/// Reads mailboxes on a thread of its own.
+struct Producer {
+    paths: Vec<PathBuf>,
+    source: Option<String>,
+    options: proto::PutOptions,
+}
+
+impl Producer {
+    fn run(&self, feed: &Feed) {
+        for root in &self.paths {
+            let source = self.source.clone().unwrap_or_else(|| source_name(root));
+            let mut wanted = true;
+            walk::walk(root, &mut |met| {
+                wanted = match met {
+                    Met::Mail(file) => self.file(&source, &file, feed),
+                    Met::Skipped => feed.skipped(),
+                    Met::Failed(path, error) => feed.failed(path.display().to_string(), format!("{error}.")),
+                };
+                wanted
+            });
+            if !wanted {
+                return;
+            }
+        }
+    }
+
+    /// Sends what is in one file. False where nobody takes it any more.
+    fn file(&self, source: &str, file: &MailFile, feed: &Feed) -> bool {
+        self.read(source, file, feed)
+            .unwrap_or_else(|error| feed.failed(file.path.display().to_string(), format!("{error}.")))
+    }
+
+    fn read(&self, source: &str, file: &MailFile, feed: &Feed) -> io::Result<bool> {
+        let path = file.path.display().to_string();
+        let mut input = BufReader::with_capacity(64 * 1024, File::open(&file.path)?);
+        let options = |ordinal| proto::PutOptions {
+            id: caller_id(source, &file.identity, ordinal),
+            ..self.options.clone()
+        };
+        if file.single || !input.fill_buf()?.starts_with(mbox::SEPARATOR) {
+            let mut message = Vec::new();
+            let limit = MESSAGE_BYTES_MAX as u64 + 1;
+            let read = input.take(limit).read_to_end(&mut message)?;
+            if read > MESSAGE_BYTES_MAX {
+                return Ok(feed.failed(path, too_large()));
+            }
+            return Ok(feed.send(path, options(0), message));
+        }
+        let mut mailbox = mbox::Reader::new(input, MESSAGE_BYTES_MAX);
+        let mut message = Vec::new();
+        for ordinal in 0.. {
+            let source = format!("{path}#{ordinal}");
+            let wanted = match mailbox.next_message(&mut message)? {
+                None => return Ok(true),
+                Some(mbox::Found::TooLarge) => feed.failed(source, too_large()),
+                Some(mbox::Found::Message) => {
+                    feed.send(source, options(ordinal), std::mem::take(&mut message))
+                }
+            };
+            if !wanted {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn too_large() -> String {
+    format!("larger than {}.", human(MESSAGE_BYTES_MAX as u64))
+}
+
+/// The path as given, without what does not change its meaning.
+fn source_name(path: &Path) -> String {
+    let plain: PathBuf = path.components().filter(|component| *component != Component::CurDir).collect();
+    plain.to_string_lossy().into_owned()
+}

@@ -1,0 +1,63 @@
+//! `similar`: what is nearly the same as an item.
+
+use clap::Args;
+use serde::Serialize;
+use storage_server::proto;
+
+use crate::args::KindFlag;
+use crate::commands::Context;
+use crate::failure::Result;
+use crate::output::human;
+use crate::wire::hex;
+
+/// Arguments of `similar`.
+#[derive(Debug, Args)]
+pub struct SimilarArgs {
+    /// The server's id or the caller's.
+    pub id: String,
+    /// Message or content.
+    #[command(flatten)]
+    pub kind: KindFlag,
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub limit: u32,
+    /// Only those at least so similar, 0 to 100.
+    #[arg(long, value_name = "SCORE", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub score_min: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Similar {
+    sha256: String,
+    bytes: u64,
+    score: u32,
+    ids: Vec<String>,
+}
+
+/// Prints the most similar objects.
+pub async fn run(args: &SimilarArgs, context: &mut Context) -> Result<()> {
+    let request = proto::FindSimilarRequest {
+        id: args.id.clone(),
+        limit: args.limit,
+        score_min: args.score_min,
+        message: !args.kind.content,
+    };
+    let answer = context.store.tenant().contents.find_similar(request).await?.into_inner();
+    let similar: Vec<Similar> = answer
+        .similar
+        .into_iter()
+        .map(|found| Similar {
+            sha256: hex(&found.sha256),
+            bytes: found.bytes,
+            score: found.score,
+            ids: found.ids,
+        })
+        .collect();
+    for found in &similar {
+        context.output.entry(found)?;
+    }
+    let rows = similar
+        .into_iter()
+        .map(|found| vec![found.score.to_string(), human(found.bytes), found.sha256, found.ids.join(" ")]);
+    context.output.table(&[">score", ">size", "sha256", "found in"], rows)
+}

@@ -1,0 +1,128 @@
+//! The embedded default's data directory: `LOCK`, `catalog.db` (with its WAL) and `packs/`. Guarantees that one process
+//! at a time uses it and that a directory that holds something else is not touched.
+
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::fs::TryLockError;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::error::Result;
+
+const LOCK: &str = "LOCK";
+const CATALOG: &str = "catalog.db";
+const PACKS: &str = "packs";
+
+/// An exclusive hold on a data directory. Released when dropped.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    root: PathBuf,
+    #[expect(dead_code, reason = "the lock is held as long as the file is open")]
+    lock: File,
+}
+
+impl DataDir {
+    /// Creates the directory if it is absent, refuses foreign ones, and locks it.
+    pub(crate) fn hold(root: &Path) -> Result<Self> {
+        let shown = root.display();
+        std::fs::create_dir_all(root)
+            .map_err(|e| Error::io(format!("The data directory {shown} cannot be created. Check its permissions."), e))?;
+        refuse_foreign(root)?;
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join(LOCK))
+            .map_err(|e| Error::io(format!("The data directory {shown} cannot be written to. Check its permissions."), e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::precondition(format!(
+                    "The data directory {shown} is in use by another process. Stop that server, or talk to it with --server."
+                )));
+            }
+            Err(TryLockError::Error(e)) => {
+                return Err(Error::io(format!("The data directory {shown} cannot be locked."), e));
+            }
+        }
+        // For whoever wonders who holds it; nothing reads it.
+        let noted = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        noted.map_err(|e| Error::io(format!("The data directory {shown} cannot be written to. Is the disk full?"), e))?;
+        Ok(Self { root: root.to_owned(), lock })
+    }
+
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.root.join(CATALOG)
+    }
+
+    pub(crate) fn packs(&self) -> PathBuf {
+        self.root.join(PACKS)
+    }
+}
+
+/// A directory is ours if it is empty or holds a catalog. Packs without a catalog are a store that lost it: starting
+/// with an empty catalog would hide them.
+fn refuse_foreign(root: &Path) -> Result<()> {
+    let shown = root.display();
+    let unreadable = |e| Error::io(format!("The data directory {shown} cannot be read. Check its permissions."), e);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root).map_err(unreadable)? {
+        names.push(entry.map_err(unreadable)?.file_name());
+    }
+    if names.iter().any(|name| name == CATALOG) {
+        return Ok(());
+    }
+    if names.iter().any(|name| name == PACKS) {
+        let packs = std::fs::read_dir(root.join(PACKS)).map_err(unreadable)?.next().is_some();
+        if packs {
+            return Err(Error::precondition(format!(
+                "The data directory {shown} holds packs but no catalog.db. Restore catalog.db from a backup; \
+                 starting without it would hide what the packs hold."
+            )));
+        }
+    }
+    match names.iter().find(|name| *name != LOCK && *name != PACKS) {
+        None => Ok(()),
+        Some(name) => Err(Error::precondition(format!(
+            "The directory {shown} holds {} and no store. Choose an empty or new directory.",
+            name.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DataDir;
+    use crate::error::Kind;
+
+    #[test]
+    fn one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDir::hold(dir.path()).unwrap();
+        let second = DataDir::hold(dir.path()).unwrap_err();
+        assert_eq!(second.kind(), Kind::FailedPrecondition);
+        assert!(second.message().contains("in use"), "{second}");
+        drop(held);
+        let _again = DataDir::hold(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn foreign_directories_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("notes.txt"), b"mine").unwrap();
+        let refused = DataDir::hold(dir.path()).unwrap_err();
+        assert_eq!(refused.kind(), Kind::FailedPrecondition);
+        assert!(refused.message().contains("notes.txt"), "{refused}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn packs_without_a_catalog_are_not_hidden() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("packs")).unwrap();
+        std::fs::write(dir.path().join("packs/x.pack"), b"x").unwrap();
+        assert!(DataDir::hold(dir.path()).unwrap_err().message().contains("catalog.db"));
+    }
+}

@@ -1,0 +1,468 @@
+//! The engine: opens a store, owns its doors, exposes the operations. Every operation itself is in `ops/`.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::backend::LocalBackend;
+use crate::catalog::rows::ItemRow;
+use crate::catalog::rows::TenantRow;
+use crate::catalog::sqlite::SqliteCatalog;
+use crate::clock::Clock;
+use crate::data_dir::DataDir;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Result;
+use crate::model::GetOptions;
+use crate::model::ItemKind;
+use crate::model::ItemStat;
+use crate::model::ItemUpdate;
+use crate::model::ListQuery;
+use crate::model::Page;
+use crate::model::PartStat;
+use crate::model::PutOptions;
+use crate::model::PutReceipt;
+use crate::model::TenantStat;
+use crate::ops::explain;
+use crate::ops::get;
+use crate::ops::items;
+use crate::ops::log::Change;
+use crate::ops::log::LogHandle;
+use crate::ops::log::Request;
+use crate::ops::migrate;
+use crate::ops::put;
+use crate::ops::recover::recover;
+use crate::ops::stats;
+use crate::ops::sweep;
+use crate::report::DictionaryInfo;
+use crate::report::Explanation;
+use crate::report::JobInfo;
+use crate::report::MigrateOptions;
+use crate::report::MigrateReport;
+use crate::report::Stats;
+use crate::report::StatsBy;
+use crate::report::StatsRow;
+use crate::report::SweepOptions;
+use crate::report::SweepReport;
+use crate::settings::Settings;
+use crate::store::Doors;
+use crate::store::Store;
+use crate::tier::policy::TierPolicy;
+
+pub use crate::ops::get::GetStream;
+pub use crate::ops::put::PutStream;
+pub use crate::ops::recover::Recovered;
+
+/// The tenant that always exists.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// How often counted reads are written to the catalog.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// An open store. Cheap to clone; all clones are the same engine.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<Store>,
+    log: LogHandle,
+    recovered: Recovered,
+    closing: CancellationToken,
+    upkeep: AtomicBool,
+    data_dir: Mutex<Option<DataDir>>,
+}
+
+impl Engine {
+    /// Opens (or creates) the store in `settings.data_dir`; recovers what is durable in packs and not yet in the
+    /// catalog.
+    ///
+    /// `FailedPrecondition`: the directory is in use by another process, or holds something else.
+    pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+        let data_dir = DataDir::hold(&settings.data_dir)?;
+        let catalog = SqliteCatalog::open(&data_dir.catalog()).await?;
+        let backend = LocalBackend::open(data_dir.packs()).await?;
+        let doors = Doors { backend: Arc::new(backend), catalog: Arc::new(catalog) };
+        let mut seed = [0; 32];
+        for half in seed.chunks_exact_mut(16) {
+            half.copy_from_slice(Uuid::new_v4().as_bytes());
+        }
+        let engine = Self::open_doors(settings, clock, doors, seed).await?;
+        *engine.inner.data_dir.lock().unwrap_or_else(PoisonError::into_inner) = Some(data_dir);
+        Ok(engine)
+    }
+
+    /// Opens a store over doors of the caller's, with the randomness of its ids from `seed`.
+    pub async fn open_doors(settings: Settings, clock: Arc<dyn Clock>, doors: Doors, seed: [u8; 32]) -> Result<Self> {
+        settings.policy.validate()?;
+        let store = Arc::new(Store::new(settings, clock, doors, seed));
+        let recovered = recover(&store).await?;
+        if recovered.frames + recovered.torn_bytes + recovered.deleted > 0 {
+            tracing::info!(?recovered, "the store was not closed cleanly; it is recovered");
+        }
+        store.catalog.stop_orphaned_jobs(store.now()).await?;
+        store.refresh_tenants().await?;
+        let log = LogHandle::start(Arc::clone(&store));
+        let closing = CancellationToken::new();
+        drop(tokio::spawn(flush_now_and_then(Arc::clone(&store), closing.clone())));
+        let inner =
+            Inner { store, log, recovered, closing, upkeep: AtomicBool::new(false), data_dir: Mutex::new(None) };
+        let engine = Self { inner: Arc::new(inner) };
+        if engine.store().known_tenant(DEFAULT_TENANT).is_none() {
+            let _ = engine.create_tenant(DEFAULT_TENANT).await?;
+        }
+        Ok(engine)
+    }
+
+    /// Finishes what was accepted, makes the catalog durable, releases the directory. Later calls get `Unavailable`.
+    pub async fn close(&self) -> Result<()> {
+        if self.inner.closing.is_cancelled() {
+            return Ok(());
+        }
+        self.inner.closing.cancel();
+        let sealed = self.inner.log.ask(Request::Close).await;
+        let flushed = items::flush_reads(self.store()).await;
+        let closed = self.store().catalog.close().await;
+        drop(self.inner.data_dir.lock().unwrap_or_else(PoisonError::into_inner).take());
+        sealed.and(flushed).and(closed)
+    }
+
+    fn store(&self) -> &Arc<Store> {
+        &self.inner.store
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.inner.closing.is_cancelled() {
+            return Err(Error::new(Kind::Unavailable, "The store is closed."));
+        }
+        Ok(())
+    }
+
+    /// What the engine was opened with.
+    pub fn settings(&self) -> &Settings {
+        &self.store().settings
+    }
+
+    /// What opening the store had to mend.
+    pub fn recovered(&self) -> Recovered {
+        self.inner.recovered
+    }
+
+    /// False once a failed write has shut the engine for writes, and after closing; health checks report it.
+    pub fn writable(&self) -> bool {
+        self.store().writable() && !self.inner.closing.is_cancelled()
+    }
+
+    async fn tenant(&self, name: &str) -> Result<Arc<TenantRow>> {
+        self.check_open()?;
+        self.store().tenant(name).await
+    }
+
+    async fn tenant_opt(&self, name: Option<&str>) -> Result<Option<Arc<TenantRow>>> {
+        self.check_open()?;
+        match name {
+            Some(name) => Ok(Some(self.store().tenant(name).await?)),
+            None => Ok(None),
+        }
+    }
+
+    // Tenants. `tenant` arguments everywhere are tenants' names.
+
+    /// Creates a tenant.
+    pub async fn create_tenant(&self, name: &str) -> Result<TenantStat> {
+        self.check_open()?;
+        items::check_tenant_name(name)?;
+        let name = name.to_owned();
+        let change = Change::CreateTenant { name: name.clone() };
+        self.inner.log.ask(|reply| Request::Change(change, reply)).await?;
+        Ok(items::tenant_stat(&*self.store().tenant(&name).await?))
+    }
+
+    /// All tenants, oldest first.
+    pub async fn tenants(&self) -> Result<Vec<TenantStat>> {
+        self.check_open()?;
+        Ok(self.store().catalog.tenants().await?.iter().map(items::tenant_stat).collect())
+    }
+
+    /// The tenant's effective policy (its own, else the store's); the store's where `tenant` is none.
+    pub async fn policy(&self, tenant: Option<&str>) -> Result<TierPolicy> {
+        match self.tenant_opt(tenant).await? {
+            Some(tenant) => self.store().policy_of(&tenant),
+            None => Ok(self.settings().policy.clone()),
+        }
+    }
+
+    /// Sets (or with none removes) the tenant's own policy. Durable when it returns.
+    pub async fn set_policy(&self, tenant: &str, policy: Option<TierPolicy>) -> Result<()> {
+        let tenant = self.tenant(tenant).await?;
+        if let Some(policy) = &policy {
+            policy.validate()?;
+        }
+        let change = Change::SetPolicy { tenant, policy };
+        self.inner.log.ask(|reply| Request::Change(change, reply)).await
+    }
+
+    // Items. `id` is the server's id (a UUID in text) or the caller's.
+
+    /// Stores bytes that are in memory already. When it returns they survive power loss.
+    pub async fn put(&self, tenant: &str, kind: ItemKind, options: PutOptions, bytes: Bytes) -> Result<PutReceipt> {
+        self.check_open()?;
+        put::put(self.store(), &self.inner.log, (tenant, kind), options, bytes).await
+    }
+
+    /// Begins a put of unknown size; waits while put memory is short.
+    pub async fn begin_put(&self, tenant: &str, kind: ItemKind, options: PutOptions) -> Result<PutStream> {
+        self.check_open()?;
+        put::begin(self.store(), &self.inner.log, (tenant, kind), options).await
+    }
+
+    /// Reads an item.
+    pub async fn get(
+        &self,
+        tenant: &str,
+        kind: ItemKind,
+        id: &str,
+        options: GetOptions,
+    ) -> Result<(ItemStat, GetStream)> {
+        let tenant = self.tenant(tenant).await?;
+        let begun = self.store().clock.monotonic();
+        let mut row = items::find(self.store(), &tenant, kind, id).await?;
+        let mut opened = get::open_item(self.store(), &row, options.range.clone()).await;
+        if opened.as_ref().is_err_and(get::moved_away) {
+            row = items::find(self.store(), &tenant, kind, id).await?;
+            opened = get::open_item(self.store(), &row, options.range).await;
+        }
+        let stream = opened.map_err(get::gone_is_corrupt)?;
+        self.note_read(&row, options.touch, begun);
+        Ok((items::outline(&row), stream))
+    }
+
+    /// Reads one part of a message, decoded. `options.range` counts decoded bytes.
+    pub async fn get_part(
+        &self,
+        tenant: &str,
+        id: &str,
+        part: u32,
+        options: GetOptions,
+    ) -> Result<(PartStat, GetStream)> {
+        let tenant = self.tenant(tenant).await?;
+        let begun = self.store().clock.monotonic();
+        let mut row = items::find(self.store(), &tenant, ItemKind::Message, id).await?;
+        let mut opened = get::open_part(self.store(), &row, part, options.range.clone()).await;
+        if opened.as_ref().is_err_and(get::moved_away) {
+            row = items::find(self.store(), &tenant, ItemKind::Message, id).await?;
+            opened = get::open_part(self.store(), &row, part, options.range).await;
+        }
+        let (found, reference, stream) = opened.map_err(get::gone_is_corrupt)?;
+        self.note_read(&row, options.touch, begun);
+        Ok((items::part_stat(&found, reference.as_ref(), row.location.tier), stream))
+    }
+
+    fn note_read(&self, row: &ItemRow, touch: bool, begun: Duration) {
+        let store = self.store();
+        if touch {
+            store.reads.add(row.key, store.now().day());
+        }
+        store.latencies.add(row.location.tier, store.clock.monotonic().saturating_sub(begun));
+    }
+
+    /// Everything about an item but its bytes.
+    pub async fn stat(&self, tenant: &str, kind: ItemKind, id: &str) -> Result<ItemStat> {
+        let tenant = self.tenant(tenant).await?;
+        let row = items::find(self.store(), &tenant, kind, id).await?;
+        match items::stat(self.store(), &row).await {
+            Err(error) if get::moved_away(&error) => {
+                let row = items::find(self.store(), &tenant, kind, id).await?;
+                items::stat(self.store(), &row).await.map_err(get::gone_is_corrupt)
+            }
+            done => done,
+        }
+    }
+
+    /// A page of items, oldest first.
+    pub async fn list(&self, tenant: &str, kind: ItemKind, query: ListQuery) -> Result<Page> {
+        let tenant = self.tenant(tenant).await?;
+        items::list(self.store(), &tenant, kind, query).await
+    }
+
+    /// Changes retention, hold, pin or labels. Durable when it returns.
+    pub async fn update(&self, tenant: &str, kind: ItemKind, id: &str, update: ItemUpdate) -> Result<ItemStat> {
+        let row = self.tenant(tenant).await?;
+        let id = items::find(self.store(), &row, kind, id).await?.id;
+        let change = Change::Update { tenant: row, kind, id, update };
+        self.inner.log.ask(|reply| Request::Change(change, reply)).await?;
+        self.stat(tenant, kind, &id.to_string()).await
+    }
+
+    /// Deletes an item. Durable when it returns. `FailedPrecondition` under a hold or before the retention end.
+    pub async fn delete(&self, tenant: &str, kind: ItemKind, id: &str) -> Result<()> {
+        let tenant = self.tenant(tenant).await?;
+        let id = items::find(self.store(), &tenant, kind, id).await?.id;
+        let change = Change::Delete { tenant, kind, id };
+        self.inner.log.ask(|reply| Request::Change(change, reply)).await
+    }
+
+    // Upkeep
+
+    /// Applies the tier policy. Reports go to `progress` as they change; `stop` ends it at the next safe step.
+    pub async fn migrate(
+        &self,
+        options: MigrateOptions,
+        progress: mpsc::Sender<MigrateReport>,
+        stop: CancellationToken,
+    ) -> Result<MigrateReport> {
+        self.check_open()?;
+        if options.dry_run {
+            return migrate::migrate(self.store(), &self.inner.log, options, progress, stop).await;
+        }
+        let stop = either(stop, self.inner.closing.clone());
+        let engine = self.clone();
+        self.job("migrate", async move {
+            let report = migrate::migrate(engine.store(), &engine.inner.log, options, progress, stop).await?;
+            let state = if report.stopped { "stopped" } else { "done" };
+            Ok((report, state))
+        })
+        .await
+    }
+
+    /// Gives space back that nothing needs.
+    pub async fn sweep(&self, options: SweepOptions) -> Result<SweepReport> {
+        self.check_open()?;
+        if options.dry_run {
+            return sweep::sweep(self.store(), &self.inner.log, options).await;
+        }
+        let engine = self.clone();
+        self.job("sweep", async move {
+            Ok((sweep::sweep(engine.store(), &engine.inner.log, options).await?, "done"))
+        })
+        .await
+    }
+
+    /// Samples new dictionaries for a tenant; the older ones retire.
+    pub async fn train_dictionary(&self, tenant: &str) -> Result<Vec<DictionaryInfo>> {
+        let tenant = self.tenant(tenant).await?;
+        let engine = self.clone();
+        self.job("train", async move {
+            Ok((migrate::dictionary::train_tenant(engine.store(), &tenant).await?, "done"))
+        })
+        .await
+    }
+
+    /// Runs upkeep as a job: one at a time, with a row that tells how it went. It runs to its end (or to its next safe
+    /// step) even if the caller goes away.
+    async fn job<T: serde::Serialize + Send + 'static>(
+        &self,
+        kind: &'static str,
+        work: impl Future<Output = Result<(T, &'static str)>> + Send + 'static,
+    ) -> Result<T> {
+        self.store().check_writable()?;
+        if self.inner.upkeep.swap(true, Ordering::SeqCst) {
+            return Err(Error::precondition("A migration, a sweep or a training is running. Wait until it has ended."));
+        }
+        let engine = self.clone();
+        let running = tokio::spawn(async move {
+            let result = engine.noted(kind, work).await;
+            engine.inner.upkeep.store(false, Ordering::SeqCst);
+            result
+        });
+        let panicked = |failure| Err(Error::internal("A job panicked.").with_source(failure));
+        running.await.unwrap_or_else(panicked)
+    }
+
+    async fn noted<T: serde::Serialize>(
+        &self,
+        kind: &'static str,
+        work: impl Future<Output = Result<(T, &'static str)>>,
+    ) -> Result<T> {
+        let store = self.store();
+        let job = store.catalog.start_job(kind, store.now()).await?;
+        let result = work.await;
+        let (state, detail) = match &result {
+            Ok((report, state)) => (*state, serde_json::to_string(report).unwrap_or_default()),
+            Err(error) => ("failed", error.to_string()),
+        };
+        store.catalog.end_job(job, state, &detail, store.now()).await?;
+        result.map(|(report, _)| report)
+    }
+
+    // Insight
+
+    /// Dictionaries, of one tenant or all.
+    pub async fn dictionaries(&self, tenant: Option<&str>) -> Result<Vec<DictionaryInfo>> {
+        let tenant = self.tenant_opt(tenant).await?;
+        migrate::dictionary::list(self.store(), tenant.as_deref()).await
+    }
+
+    /// What is stored and what was saved, of one tenant or all.
+    pub async fn stats(&self, tenant: Option<&str>) -> Result<Stats> {
+        let tenant = self.tenant_opt(tenant).await?;
+        stats::stats(self.store(), tenant.as_deref()).await
+    }
+
+    /// A breakdown of the same.
+    pub async fn stats_by(&self, tenant: Option<&str>, by: StatsBy) -> Result<Vec<StatsRow>> {
+        let tenant = self.tenant_opt(tenant).await?;
+        stats::stats_by(self.store(), tenant.as_deref(), by).await
+    }
+
+    /// Why an item is where it is, and what happens to it next.
+    pub async fn explain(&self, tenant: &str, kind: ItemKind, id: &str) -> Result<Explanation> {
+        let tenant = self.tenant(tenant).await?;
+        items::flush_reads(self.store()).await?;
+        let row = items::find(self.store(), &tenant, kind, id).await?;
+        explain::explain(self.store(), &tenant, &row).await
+    }
+
+    /// The newest 100 jobs, newest first.
+    pub async fn jobs(&self) -> Result<Vec<JobInfo>> {
+        self.check_open()?;
+        let rows = self.store().catalog.jobs().await?;
+        let info = |row: crate::catalog::rows::JobRow| JobInfo {
+            id: row.id,
+            kind: row.kind,
+            state: row.state,
+            created: row.created.0,
+            ended: row.ended.map(|at| at.0),
+            detail: row.detail,
+        };
+        Ok(rows.into_iter().map(info).collect())
+    }
+}
+
+/// A token that is cancelled when either is.
+fn either(stop: CancellationToken, closing: CancellationToken) -> CancellationToken {
+    let both = stop.child_token();
+    let (watched, done) = (both.clone(), both.clone());
+    drop(tokio::spawn(async move {
+        tokio::select! {
+            () = closing.cancelled() => watched.cancel(),
+            () = done.cancelled() => {}
+        }
+    }));
+    both
+}
+
+/// Writes counted reads to the catalog once a minute, so that a crash loses few.
+async fn flush_now_and_then(store: Arc<Store>, closing: CancellationToken) {
+    let mut ticks = tokio::time::interval(FLUSH_INTERVAL);
+    let _ = ticks.tick().await;
+    loop {
+        tokio::select! {
+            () = closing.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if let Err(error) = items::flush_reads(&store).await {
+            tracing::warn!(%error, "counted reads could not be written; they do not count");
+        }
+    }
+}

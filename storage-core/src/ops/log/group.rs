@@ -1,0 +1,373 @@
+//! A group of puts: look-ups, frames, sync, commit, answers. See the order in the module above.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+
+use crate::catalog::rows::ItemRow;
+use crate::catalog::rows::LogCommit;
+use crate::catalog::rows::NewItem;
+use crate::catalog::rows::NewObject;
+use crate::catalog::rows::NewPart;
+use crate::catalog::rows::ObjectRef;
+use crate::catalog::rows::Place;
+use crate::clock::DAY_MILLIS;
+use crate::clock::Timestamp;
+use crate::codec::Codec;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Result;
+use crate::ids::ObjectKey;
+use crate::ids::TenantKey;
+use crate::model::ItemKind;
+use crate::model::PutReceipt;
+use crate::model::Sha256;
+use crate::ops::log::LargePut;
+use crate::ops::log::Log;
+use crate::ops::log::Reply;
+use crate::ops::log::answer;
+use crate::ops::log::pack::OpenPack;
+use crate::ops::prepared::ObjectBytes;
+use crate::ops::prepared::PreparedObject;
+use crate::ops::prepared::PreparedPut;
+use crate::pack::BlockBuilder;
+use crate::pack::SegmentPlace;
+use crate::pack::SegmentRecord;
+use crate::pack::segment_frame;
+use crate::store::Store;
+
+/// Objects above this many bytes are stored in segments of this many bytes, each with a hash of its own.
+pub(crate) const SEGMENT_BYTES: usize = 1 << 20;
+
+/// How long a deleted caller's id stays gone.
+pub(crate) const GONE_MILLIS: i64 = 30 * DAY_MILLIS;
+
+type CallerKey = (TenantKey, ItemKind, String);
+
+/// What the catalog knows about a group's ids and hashes.
+#[derive(Debug, Default)]
+struct Known {
+    items: HashMap<CallerKey, ItemRow>,
+    gone: HashSet<CallerKey>,
+    objects: HashMap<(TenantKey, Sha256), (ObjectKey, u64)>,
+}
+
+/// A put that is being committed, with who waits for it.
+type Waiting = (PreparedPut, Reply<PutReceipt>);
+
+impl Log {
+    pub(super) async fn apply_puts(&mut self, puts: Vec<Waiting>) {
+        if puts.is_empty() {
+            return;
+        }
+        let now = self.store.now();
+        let known = match self.prepare_group(&puts, now).await {
+            Ok(known) => known,
+            Err(error) => return refuse_all(puts.into_iter().map(|(_, reply)| reply), &error),
+        };
+        let (fresh, repeats) = sort_out(puts, &known);
+        match self.write_group(&fresh, known, now).await {
+            Ok(receipts) => {
+                for ((_, reply), receipt) in fresh.into_iter().zip(receipts) {
+                    answer(reply, Ok(receipt));
+                }
+                // Repeats of an id inside the group find it committed now.
+                for (put, reply) in repeats {
+                    let result = self.repeat(&put).await;
+                    answer(reply, result);
+                }
+            }
+            Err(error) => refuse_all(fresh.into_iter().chain(repeats).map(|(_, reply)| reply), &error),
+        }
+    }
+
+    async fn prepare_group(&self, puts: &[Waiting], now: Timestamp) -> Result<Known> {
+        self.store.check_writable()?;
+        look_up(&self.store, puts.iter().map(|(put, _)| put), now).await
+    }
+
+    /// Answers a put whose id came twice in one group.
+    async fn repeat(&self, put: &PreparedPut) -> Result<PutReceipt> {
+        let ids = put.options.caller_id.clone().into_iter().collect::<Vec<_>>();
+        let found = self.store.catalog.items_by_caller_id(put.tenant.key, put.kind, &ids).await?;
+        let row = found.first().ok_or_else(|| Error::internal("An id that was just stored is not there."))?;
+        put.repeat(row)
+    }
+
+    async fn write_group(&mut self, fresh: &[Waiting], known: Known, now: Timestamp) -> Result<Vec<PutReceipt>> {
+        if fresh.is_empty() {
+            return Ok(Vec::new());
+        }
+        let store = Arc::clone(&self.store);
+        let open = self.open_pack(now).await?;
+        let mut group = Group::new(known, now);
+        let written = async {
+            let mut receipts = Vec::with_capacity(fresh.len());
+            for (put, _) in fresh {
+                receipts.push(group.add(open, put)?);
+            }
+            let progress = open.append_sync().await?;
+            group.commit.packs.push((open.key, progress));
+            store.catalog.commit(&group.commit).await?;
+            Ok(receipts)
+        };
+        written.await.inspect_err(|_| store.shut_for_writes())
+    }
+
+    /// Commits a put whose frames lie in a pack of their own.
+    pub(super) async fn apply_large(&mut self, large: LargePut) -> Result<PutReceipt> {
+        self.store.check_writable()?;
+        let now = self.store.now();
+        let put = &large.put;
+        let known = look_up(&self.store, std::iter::once(put), now).await?;
+        if let Some(answer) = known.answer(put) {
+            return answer;
+        }
+        let mut group = Group::new(known, now);
+        let receipt = group.refer(put, &large.places, large.skeleton);
+        group.commit.packs.push((large.pack, large.progress));
+        self.store.catalog.commit(&group.commit).await.inspect_err(|_| self.store.shut_for_writes())?;
+        Ok(receipt)
+    }
+
+    /// Copies frames into the open pack and makes them durable.
+    pub(super) async fn carry(&mut self, frames: Vec<crate::pack::EncodedFrame>) -> Result<()> {
+        self.store.check_writable()?;
+        let store = Arc::clone(&self.store);
+        let now = store.now();
+        let open = self.open_pack(now).await?;
+        let written = async {
+            for frame in frames {
+                let _ = open.place(frame)?;
+            }
+            let progress = open.append_sync().await?;
+            let commit = LogCommit { packs: vec![(open.key, progress)], at: now, ..LogCommit::default() };
+            store.catalog.commit(&commit).await
+        };
+        written.await.inspect_err(|_| store.shut_for_writes())
+    }
+}
+
+/// One error for everybody who waits.
+pub(super) fn refuse_all<T>(replies: impl Iterator<Item = Reply<T>>, error: &Error) {
+    tracing::error!(%error, "a group was refused");
+    for reply in replies {
+        answer(reply, Err(Error::new(error.kind(), error.message().to_owned())));
+    }
+}
+
+/// Separates puts to write from repeats; answers what the catalog settles.
+fn sort_out(puts: Vec<Waiting>, known: &Known) -> (Vec<Waiting>, Vec<Waiting>) {
+    let (mut fresh, mut repeats) = (Vec::new(), Vec::new());
+    let mut taken: HashSet<CallerKey> = HashSet::new();
+    for (put, reply) in puts {
+        if let Some(result) = known.answer(&put) {
+            answer(reply, result);
+            continue;
+        }
+        let repeated = caller_key(&put).is_some_and(|key| !taken.insert(key));
+        if repeated { repeats.push((put, reply)) } else { fresh.push((put, reply)) }
+    }
+    (fresh, repeats)
+}
+
+fn caller_key(put: &PreparedPut) -> Option<CallerKey> {
+    put.options.caller_id.clone().map(|id| (put.tenant.key, put.kind, id))
+}
+
+impl Known {
+    /// The answer where the caller's id is taken or gone.
+    fn answer(&self, put: &PreparedPut) -> Option<Result<PutReceipt>> {
+        let key = caller_key(put)?;
+        if let Some(row) = self.items.get(&key) {
+            return Some(put.repeat(row));
+        }
+        self.gone.contains(&key).then(|| {
+            Err(Error::precondition(
+                "An item with this id was deleted less than 30 days ago. Store it under another id if it is wanted again.",
+            ))
+        })
+    }
+}
+
+/// Three statements per tenant, whatever the group's size.
+async fn look_up<'a>(
+    store: &Store,
+    puts: impl Iterator<Item = &'a PreparedPut>,
+    now: Timestamp,
+) -> Result<Known> {
+    let mut ids: HashMap<(TenantKey, ItemKind), Vec<String>> = HashMap::new();
+    let mut hashes: HashMap<TenantKey, Vec<Sha256>> = HashMap::new();
+    for put in puts {
+        if let Some(id) = &put.options.caller_id {
+            ids.entry((put.tenant.key, put.kind)).or_default().push(id.clone());
+        }
+        hashes.entry(put.tenant.key).or_default().extend(put.objects.iter().map(|object| object.sha256));
+    }
+    let since = Timestamp(now.0.saturating_sub(GONE_MILLIS));
+    let by_id = try_join_all(ids.into_iter().map(async |((tenant, kind), ids)| {
+        let (items, gone) = futures::try_join!(
+            store.catalog.items_by_caller_id(tenant, kind, &ids),
+            store.catalog.deleted_caller_ids(tenant, kind, &ids, since)
+        )?;
+        Ok::<_, Error>((tenant, kind, items, gone))
+    }));
+    let by_hash = try_join_all(hashes.into_iter().map(async |(tenant, hashes)| {
+        Ok::<_, Error>((tenant, store.catalog.objects_by_hash(tenant, &hashes).await?))
+    }));
+    let (by_id, by_hash) = futures::try_join!(by_id, by_hash)?;
+    let mut known = Known::default();
+    for (tenant, kind, items, gone) in by_id {
+        known.items.extend(items.into_iter().filter_map(|row| {
+            let id = row.caller_id.clone()?;
+            Some(((tenant, kind, id), row))
+        }));
+        known.gone.extend(gone.into_iter().map(|id| (tenant, kind, id)));
+    }
+    for (tenant, objects) in by_hash {
+        known.objects.extend(objects.into_iter().map(|row| ((tenant, row.sha256), (row.key, row.bytes))));
+    }
+    Ok(known)
+}
+
+/// A group while its frames are made.
+#[derive(Debug)]
+struct Group {
+    known: Known,
+    fresh: HashMap<(TenantKey, Sha256), usize>,
+    commit: LogCommit,
+}
+
+impl Group {
+    fn new(known: Known, now: Timestamp) -> Self {
+        Self { known, fresh: HashMap::new(), commit: LogCommit { at: now, ..LogCommit::default() } }
+    }
+
+    fn find(&self, tenant: TenantKey, sha256: Sha256) -> Option<ObjectRef> {
+        let key = (tenant, sha256);
+        let known = self.known.objects.get(&key).map(|(object, _)| ObjectRef::Known(*object));
+        known.or_else(|| self.fresh.get(&key).map(|index| ObjectRef::New(*index)))
+    }
+
+    /// Puts a message's frames into the open pack: segments of large objects, then one block with the rest.
+    fn add(&mut self, open: &mut OpenPack, put: &PreparedPut) -> Result<PutReceipt> {
+        let tenant = put.tenant.key;
+        let mut block = BlockBuilder::new(put.tenant.id);
+        let mut places = Vec::with_capacity(put.objects.len());
+        let mut entries: HashMap<Sha256, u32> = HashMap::new();
+        for object in &put.objects {
+            if self.find(tenant, object.sha256).is_some() {
+                places.push(None);
+                continue;
+            }
+            let entry = match entries.get(&object.sha256) {
+                Some(entry) => *entry,
+                None => push_object(open, put, &mut block, object)?,
+            };
+            let _ = entries.insert(object.sha256, entry);
+            places.push(Some(entry));
+        }
+        let skeleton = block.push_message(&put.record(), &put.skeleton);
+        let frame = open.place(block.finish(&Codec::None, &Codec::None)?)?;
+        let unused = Place { pack: open.key, frame, entry: 0 };
+        let places: Vec<Place> =
+            places.into_iter().map(|entry| entry.map_or(unused, |entry| open.entry_place(frame, entry))).collect();
+        Ok(self.refer(put, &places, open.entry_place(frame, skeleton)))
+    }
+
+    /// Rows of a put whose objects, where they are not known, lie at `places`.
+    fn refer(&mut self, put: &PreparedPut, places: &[Place], skeleton: Place) -> PutReceipt {
+        let tenant = put.tenant.key;
+        let mut known = 0;
+        let mut parts = Vec::with_capacity(put.objects.len());
+        for (object, place) in put.objects.iter().zip(places) {
+            let reference = self.find(tenant, object.sha256).inspect(|_| known += 1).unwrap_or_else(|| {
+                let index = self.commit.objects.len();
+                self.commit.objects.push(NewObject {
+                    tenant,
+                    sha256: object.sha256,
+                    bytes: object.bytes,
+                    class: object.class.code(),
+                    place: *place,
+                });
+                let _ = self.fresh.insert((tenant, object.sha256), index);
+                ObjectRef::New(index)
+            });
+            parts.push(NewPart {
+                part: object.part,
+                role: object.role,
+                media_type: Some(object.media_type.clone()),
+                file_name: object.file_name.clone(),
+                object: reference,
+            });
+        }
+        self.commit.items.push(new_item(put, skeleton, parts));
+        put.receipt(known)
+    }
+}
+
+fn new_item(put: &PreparedPut, place: Place, parts: Vec<NewPart>) -> NewItem {
+    NewItem {
+        tenant: put.tenant.key,
+        kind: put.kind,
+        id: put.id,
+        caller_id: put.options.caller_id.clone(),
+        external: put.options.external,
+        message_id_hash: put.message_id_hash,
+        bytes: put.bytes,
+        sha256: put.sha256,
+        skeleton_bytes: put.skeleton.len() as u64,
+        referenced_bytes: put.referenced_bytes(),
+        place,
+        expires: put.options.retention_end,
+        hold: put.options.hold,
+        pin: put.options.pin,
+        labels: put.options.labels.clone(),
+        parts,
+    }
+}
+
+/// Adds an object to the block; a large one as segments before it and a manifest inside.
+fn push_object(
+    open: &mut OpenPack,
+    put: &PreparedPut,
+    block: &mut BlockBuilder,
+    object: &PreparedObject,
+) -> Result<u32> {
+    let data = match &object.data {
+        ObjectBytes::Whole(data) => data,
+        ObjectBytes::Segmented(_) | ObjectBytes::Placed(..) => {
+            return Err(Error::new(
+                Kind::Unavailable,
+                "An object this message shares with another was removed meanwhile. Send the message again.",
+            ));
+        }
+    };
+    if data.len() <= SEGMENT_BYTES {
+        return Ok(block.push_object(object.sha256, object.class.code(), data));
+    }
+    let mut segments = Vec::new();
+    for (index, bytes) in data.chunks(SEGMENT_BYTES).enumerate() {
+        segments.push(push_segment(open, put.tenant.id, index, bytes)?);
+    }
+    Ok(block.push_segmented(&object.manifest(&segments)))
+}
+
+/// Places one segment frame, uncompressed.
+pub(crate) fn push_segment(
+    open: &mut OpenPack,
+    tenant: uuid::Uuid,
+    index: usize,
+    bytes: &[u8],
+) -> Result<SegmentPlace> {
+    let record = SegmentRecord {
+        sha256: crate::ops::read::sha256(bytes),
+        bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        index: u32::try_from(index).unwrap_or(u32::MAX),
+        unknown: crate::pack::Fields::default(),
+    };
+    let ordinal = open.place(segment_frame(tenant, &record, bytes, &Codec::None)?)?;
+    Ok(SegmentPlace { ordinal, bytes: record.bytes, sha256: record.sha256 })
+}

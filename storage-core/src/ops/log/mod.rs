@@ -1,0 +1,244 @@
+//! The log: the one writer. Every put, delete and change goes through it, in groups that share one sync and one
+//! catalog transaction.
+//!
+//! Order of effects of a group:
+//! 1. collect what waits (bounded by count and bytes);
+//! 2. look up ids and objects in the catalog: known ids are answered, known objects are not written again;
+//! 3. append the frames to the open log pack and sync it: the group is durable;
+//! 4. commit the group and the pack's new watermark to the catalog;
+//! 5. acknowledge.
+//!
+//! A failure in 3 or 4 shuts the store for writes: what reached the disk is unknown until recovery reads it. A crash
+//! after 3 is replayed by `ops/recover.rs`; whoever was not acknowledged may then find the put done or not done.
+
+mod changes;
+pub(crate) mod group;
+pub(crate) mod pack;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::catalog::rows::PackProgress;
+use crate::catalog::rows::Place;
+use crate::catalog::rows::TenantRow;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Result;
+use crate::ids::PackKey;
+use crate::model::ItemKind;
+use crate::model::ItemUpdate;
+use crate::model::PutReceipt;
+use crate::ops::log::pack::OpenPack;
+use crate::ops::prepared::PreparedPut;
+use crate::store::Store;
+use crate::tier::policy::TierPolicy;
+
+/// Requests that may wait; senders beyond it wait themselves.
+const QUEUE_MAX: usize = 1024;
+
+/// Requests in one group at most.
+const GROUP_MAX: usize = 256;
+
+/// Bytes in one group at most, about.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+
+type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// A put whose frames lie in a pack of their own already, durable.
+#[derive(Debug)]
+pub(crate) struct LargePut {
+    pub(crate) put: PreparedPut,
+    pub(crate) pack: PackKey,
+    pub(crate) progress: PackProgress,
+    pub(crate) skeleton: Place,
+    /// Where the put's objects lie in the pack, in the order of `put.objects`.
+    pub(crate) places: Vec<Place>,
+}
+
+/// A change other than a put.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    CreateTenant { name: String },
+    SetPolicy { tenant: Arc<TenantRow>, policy: Option<TierPolicy> },
+    Delete { tenant: Arc<TenantRow>, kind: ItemKind, id: Uuid },
+    Update { tenant: Arc<TenantRow>, kind: ItemKind, id: Uuid, update: ItemUpdate },
+}
+
+/// What the log is asked to do.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Put(Box<PreparedPut>, Reply<PutReceipt>),
+    Large(Box<LargePut>, Reply<PutReceipt>),
+    Change(Change, Reply<()>),
+    /// Seals the open pack, so that everything committed so far lies in sealed packs.
+    Seal(Reply<()>),
+    /// Forgets unreferenced objects; here, because a put may be about to refer to one.
+    RemoveUnreferenced { dry_run: bool, reply: Reply<u64> },
+    /// Copies frames that outlive their pack (tombstones, policies, tenants) into the log.
+    Carry(Vec<crate::pack::EncodedFrame>, Reply<()>),
+    Close(Reply<()>),
+}
+
+impl Request {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Put(put, _) => put.memory_bytes(),
+            _ => 0,
+        }
+    }
+}
+
+/// The sending side.
+#[derive(Debug, Clone)]
+pub(crate) struct LogHandle {
+    requests: mpsc::Sender<Request>,
+}
+
+impl LogHandle {
+    /// Starts the log.
+    pub(crate) fn start(store: Arc<Store>) -> Self {
+        let (requests, queue) = mpsc::channel(QUEUE_MAX);
+        drop(tokio::spawn(Log { store, open: None }.run(queue)));
+        Self { requests }
+    }
+
+    /// Sends a request and waits for its answer. A request that was sent is carried out even if the caller goes away.
+    pub(crate) async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let closed = || Error::new(Kind::Unavailable, "The store is closed.");
+        self.requests.send(request(reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+/// The writer itself: it alone appends to the open log pack and commits to the catalog.
+#[derive(Debug)]
+struct Log {
+    store: Arc<Store>,
+    open: Option<OpenPack>,
+}
+
+impl Log {
+    async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        let mut waiting = Vec::new();
+        while let Some(first) = queue.recv().await {
+            collect(first, &mut queue, &mut waiting);
+            if self.serve(&mut waiting).await {
+                return;
+            }
+        }
+        if let Err(error) = self.seal().await {
+            tracing::error!(%error, "the open log pack could not be sealed; the next start recovers it");
+        }
+    }
+
+    /// Serves what was collected, in order: runs of puts as one group, runs of changes as one group, others alone.
+    async fn serve(&mut self, waiting: &mut Vec<Request>) -> bool {
+        let mut puts = Vec::new();
+        let mut changes = Vec::new();
+        for request in waiting.drain(..) {
+            match request {
+                Request::Put(put, reply) => {
+                    self.apply_changes(std::mem::take(&mut changes)).await;
+                    puts.push((*put, reply));
+                    continue;
+                }
+                Request::Change(change, reply) => {
+                    self.apply_puts(std::mem::take(&mut puts)).await;
+                    changes.push((change, reply));
+                    continue;
+                }
+                _ => {
+                    self.apply_puts(std::mem::take(&mut puts)).await;
+                    self.apply_changes(std::mem::take(&mut changes)).await;
+                }
+            }
+            if self.serve_alone(request).await {
+                return true;
+            }
+        }
+        self.apply_puts(puts).await;
+        self.apply_changes(changes).await;
+        false
+    }
+
+    async fn serve_alone(&mut self, request: Request) -> bool {
+        match request {
+            Request::Large(large, reply) => {
+                let result = self.apply_large(*large).await;
+                answer(reply, result);
+            }
+            Request::Seal(reply) => answer(reply, self.seal().await),
+            Request::RemoveUnreferenced { dry_run, reply } => {
+                answer(reply, self.remove_unreferenced(dry_run).await);
+            }
+            Request::Carry(frames, reply) => answer(reply, self.carry(frames).await),
+            Request::Close(reply) => {
+                answer(reply, self.seal().await);
+                return true;
+            }
+            Request::Put(..) | Request::Change(..) => {}
+        }
+        false
+    }
+
+    async fn remove_unreferenced(&self, dry_run: bool) -> Result<u64> {
+        const BATCH: u32 = 1_000;
+        self.store.check_writable()?;
+        let day = self.store.now().day();
+        let mut removed = 0;
+        loop {
+            let batch = self.store.catalog.remove_unreferenced(BATCH, day, dry_run).await?;
+            removed += batch;
+            if dry_run || batch < u64::from(BATCH) {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// Ends the open pack with its index. An empty or absent one is left as it is.
+    async fn seal(&mut self) -> Result<()> {
+        let Some(open) = self.open.take() else {
+            return Ok(());
+        };
+        if let Err(error) = open.seal(&self.store).await {
+            self.store.shut_for_writes();
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The open pack, made if there is none, replaced if it is full.
+    async fn open_pack(&mut self, now: Timestamp) -> Result<&mut OpenPack> {
+        if self.open.as_ref().is_some_and(OpenPack::is_full) {
+            self.seal().await?;
+        }
+        if self.open.is_none() {
+            let open = OpenPack::create(&self.store, now).await.inspect_err(|_| self.store.shut_for_writes())?;
+            self.open = Some(open);
+        }
+        self.open.as_mut().ok_or_else(|| Error::internal("The log has no open pack."))
+    }
+}
+
+/// Takes what waits, up to the bounds of a group.
+fn collect(first: Request, queue: &mut mpsc::Receiver<Request>, waiting: &mut Vec<Request>) {
+    let mut bytes = first.bytes();
+    waiting.push(first);
+    while waiting.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
+        let Ok(next) = queue.try_recv() else {
+            return;
+        };
+        bytes += next.bytes();
+        waiting.push(next);
+    }
+}
+
+/// Answers a caller. One that went away does not need the answer.
+fn answer<T>(reply: Reply<T>, result: Result<T>) {
+    drop(reply.send(result));
+}

@@ -1,0 +1,18 @@
+//! One operation a file, its order of effects at the top.
+
+pub(crate) mod explain;
+pub mod get;
+pub(crate) mod items;
+mod large_sink;
+pub(crate) mod latency;
+pub(crate) mod log;
+pub(crate) mod migrate;
+pub(crate) mod prepared;
+pub mod put;
+mod put_large;
+pub(crate) mod read;
+pub mod recover;
+mod replay;
+pub(crate) mod rewrite;
+pub(crate) mod stats;
+pub(crate) mod sweep;

@@ -1,0 +1,220 @@
+//! What opening a store mends. The packs' tail is the write-ahead log: what is durable in a log pack beyond the
+//! catalog's watermark is replayed.
+//!
+//! Order, per pack that is open in the catalog or unknown to it: scan and verify -> cut a torn tail -> replay each
+//! frame beyond the watermark as one catalog commit -> end the pack with its index, durable -> seal it in the catalog.
+//! A crash at any step leaves a state that the same steps mend again.
+//!
+//! A large put's pack counts only when it is complete; a rewrite's pack only when the catalog knows it (its content
+//! still stands at the old locations otherwise). Both are deleted else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::catalog::rows::NewPack;
+use crate::catalog::rows::PackOrigin;
+use crate::catalog::rows::PackProgress;
+use crate::catalog::rows::PackState;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Result;
+use crate::ids::PackKey;
+use crate::model::Tier;
+use crate::ops::log::pack::pack_bytes;
+use crate::ops::replay::Replayer;
+use crate::pack::Footer;
+use crate::pack::Origin;
+use crate::pack::PackHeader;
+use crate::pack::PackName;
+use crate::pack::PackWriter;
+use crate::pack::ScanDepth;
+use crate::pack::ScanStep;
+use crate::pack::Scanner;
+use crate::store::Store;
+
+/// What recovery found and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Packs that were open or unknown.
+    pub packs: u64,
+    /// Frames replayed.
+    pub frames: u64,
+    /// Bytes of torn tails cut off.
+    pub torn_bytes: u64,
+    /// Packs deleted because they never counted.
+    pub deleted: u64,
+    /// Packs that the catalog knows and the backend lacks.
+    pub missing: u64,
+}
+
+/// A pack to look at.
+struct Unfinished {
+    name: Uuid,
+    bytes: u64,
+    known: Option<(PackKey, PackProgress)>,
+}
+
+/// Brings catalog and packs together.
+pub(crate) async fn recover(store: &Arc<Store>) -> Result<Recovered> {
+    let mut known: HashMap<Uuid, _> = store.catalog.packs().await?.into_iter().map(|row| (row.name, row)).collect();
+    let mut done = Recovered::default();
+    // In order of names, which is the order of their creation: a dedup hit refers to an earlier pack.
+    for (name, bytes) in store.backend.list().await? {
+        let row = known.remove(&name.0);
+        let row = match row {
+            Some(row) if row.state != PackState::Open => continue,
+            row => row.map(|row| (row.key, row.progress)),
+        };
+        done.packs += 1;
+        recover_pack(store, Unfinished { name: name.0, bytes, known: row }, &mut done).await?;
+    }
+    for row in known.into_values() {
+        match row.state {
+            // Its deletion was under way, or it was never written.
+            PackState::Condemned(_) => store.catalog.remove_pack(row.key).await?,
+            PackState::Open if row.progress.bytes.decoded == 0 => store.catalog.remove_pack(row.key).await?,
+            _ => {
+                done.missing += 1;
+                tracing::error!(pack = %row.name, "a pack is missing from the backend; what it held cannot be read");
+            }
+        }
+    }
+    Ok(done)
+}
+
+async fn recover_pack(store: &Arc<Store>, pack: Unfinished, done: &mut Recovered) -> Result<()> {
+    let Some(header) = read_header(store, &pack).await? else {
+        return delete(store, &pack, done).await;
+    };
+    let footer = read_footer(store, &pack).await?;
+    let counts = match header.origin {
+        Origin::Log => true,
+        Origin::Large => footer.is_some(),
+        Origin::Rewrite => pack.known.is_some() && footer.is_some(),
+    };
+    if !counts {
+        return delete(store, &pack, done).await;
+    }
+    let end = footer.as_ref().map_or(pack.bytes, |footer| footer.index_offset);
+    let Some(scanned) = replay(store, (&pack, end), header, done).await? else {
+        return delete(store, &pack, done).await;
+    };
+    if scanned.valid_bytes < scanned.committed_bytes {
+        return Err(Error::corrupt(format!(
+            "Pack {} is damaged before byte {}, where the catalog relies on it. Restore it from a backup.",
+            pack.name, scanned.committed_bytes
+        )));
+    }
+    done.torn_bytes += end - scanned.valid_bytes;
+    end_pack(store, &pack, scanned, footer.is_some()).await
+}
+
+/// What a scan found.
+struct Scanned {
+    key: PackKey,
+    committed_bytes: u64,
+    valid_bytes: u64,
+    writer: PackWriter,
+}
+
+/// Scans a pack up to `end` and replays what lies beyond its watermark. None where it has no frame at all.
+async fn replay(
+    store: &Arc<Store>,
+    (pack, end): (&Unfinished, u64),
+    header: PackHeader,
+    done: &mut Recovered,
+) -> Result<Option<Scanned>> {
+    let mut scanner = Scanner::new(PackName(pack.name), end, ScanDepth::Everything);
+    let mut writer = PackWriter::new(header.clone());
+    let mut known = pack.known;
+    let ended = loop {
+        match scanner.step()? {
+            ScanStep::Read { offset, bytes } => {
+                let range = offset..offset.saturating_add(u64::from(bytes));
+                scanner.feed(store.backend.read(PackName(pack.name), range).await?)?;
+            }
+            ScanStep::Frame(frame) => {
+                let (key, progress) = match known {
+                    Some(known) => known,
+                    None => *known.insert(adopt(store, &header).await?),
+                };
+                writer.resume(frame.index_entry())?;
+                if frame.place.offset >= progress.committed_bytes {
+                    done.frames += 1;
+                    let reached = PackProgress::of(pack_bytes(writer.counters()));
+                    Replayer::new(store, key).replay(&frame, reached).await?;
+                }
+            }
+            ScanStep::End(end) => break end,
+        }
+    };
+    if let Some(why) = &ended.torn {
+        tracing::warn!(pack = %pack.name, valid_bytes = ended.valid_bytes, why, "a torn tail is cut off");
+    }
+    let Some((key, progress)) = known.filter(|_| ended.frames > 0) else {
+        return Ok(None);
+    };
+    let (committed_bytes, valid_bytes) = (progress.committed_bytes, ended.valid_bytes);
+    Ok(Some(Scanned { key, committed_bytes, valid_bytes, writer }))
+}
+
+/// Ends the pack with its index, if it has none, and seals it in the catalog.
+async fn end_pack(store: &Store, pack: &Unfinished, scanned: Scanned, ended: bool) -> Result<()> {
+    let finished = scanned.writer.finish()?;
+    if !ended {
+        let mut file = store.backend.open_log(PackName(pack.name), scanned.valid_bytes).await?;
+        let _ = file.append_sync(vec![Bytes::from(finished.tail)]).await?;
+    }
+    store.catalog.seal_pack(scanned.key, PackProgress::of(pack_bytes(&finished.counters))).await
+}
+
+/// Adds the row of a pack whose row was lost with the catalog's last commits.
+async fn adopt(store: &Store, header: &PackHeader) -> Result<(PackKey, PackProgress)> {
+    let origin = if header.origin == Origin::Large { PackOrigin::Large } else { PackOrigin::Log };
+    let progress = PackProgress::of(pack_bytes(PackWriter::new(header.clone()).counters()));
+    let new = NewPack {
+        name: header.name.0,
+        origin,
+        tier: Tier::Hot,
+        sealed: false,
+        progress,
+        created: header.created,
+    };
+    Ok((store.catalog.add_pack(&new).await?, progress))
+}
+
+async fn delete(store: &Store, pack: &Unfinished, done: &mut Recovered) -> Result<()> {
+    done.deleted += 1;
+    tracing::info!(pack = %pack.name, bytes = pack.bytes, "a pack that never counted is deleted");
+    store.backend.delete(PackName(pack.name)).await?;
+    match pack.known {
+        Some((key, _)) => store.catalog.remove_pack(key).await,
+        None => Ok(()),
+    }
+}
+
+/// The header; none where the file ends before it does or holds none, as after a crash while it was created.
+async fn read_header(store: &Store, pack: &Unfinished) -> Result<Option<PackHeader>> {
+    if pack.bytes < PackHeader::BYTES as u64 {
+        return Ok(None);
+    }
+    let bytes = store.backend.read(PackName(pack.name), 0..PackHeader::BYTES as u64).await?;
+    match PackHeader::parse(&bytes) {
+        Ok(header) if header.name.0 == pack.name => Ok(Some(header)),
+        Ok(_) => Err(Error::corrupt(format!("The file of pack {} holds another pack. Restore it from a backup.", pack.name))),
+        Err(error) if error.kind() == Kind::Corrupt && pack.bytes == PackHeader::BYTES as u64 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The footer, where the pack was ended before.
+async fn read_footer(store: &Store, pack: &Unfinished) -> Result<Option<Footer>> {
+    let Some(offset) = pack.bytes.checked_sub(Footer::BYTES as u64) else {
+        return Ok(None);
+    };
+    let bytes = store.backend.read(PackName(pack.name), offset..pack.bytes).await?;
+    Ok(Footer::parse(PackName(pack.name), &bytes, pack.bytes).ok())
+}

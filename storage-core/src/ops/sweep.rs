@@ -1,0 +1,154 @@
+//! Giving space back. Order: forget objects without a reference -> condemn packs that nothing is located in -> after the
+//! grace period: carry records that outlive the pack (tombstones, policies, tenants) into the log, durable -> make the
+//! catalog durable (the barrier) -> delete the file -> forget the row.
+//!
+//! A crash between the steps leaves a pack condemned, or its row without a file: recovery and the next sweep finish it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::rows::PackRow;
+use crate::catalog::rows::PackState;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Result;
+use crate::ops::log::LogHandle;
+use crate::ops::log::Request;
+use crate::ops::log::group::GONE_MILLIS;
+use crate::pack::EncodedFrame;
+use crate::pack::Frame;
+use crate::pack::FrameKind;
+use crate::pack::PackName;
+use crate::pack::PolicyRecord;
+use crate::report::SweepOptions;
+use crate::report::SweepReport;
+use crate::store::Store;
+
+/// Sweeps.
+pub(crate) async fn sweep(store: &Arc<Store>, log: &LogHandle, options: SweepOptions) -> Result<SweepReport> {
+    let mut report = SweepReport::default();
+    if !options.dry_run {
+        // What was written so far may be dead already; only sealed packs can go.
+        log.ask(Request::Seal).await?;
+    }
+    let dry_run = options.dry_run;
+    report.objects_removed = log.ask(|reply| Request::RemoveUnreferenced { dry_run, reply }).await?;
+    let now = store.now();
+    if !dry_run {
+        store.catalog.prune(Timestamp(now.0.saturating_sub(GONE_MILLIS))).await?;
+    }
+    condemn(store, now, &options, &mut report).await?;
+    let due = due(store, now, options.grace, &mut report).await?;
+    if dry_run {
+        let fresh = report.packs_condemned.min(u64::from(options.grace.is_zero()) * u64::MAX);
+        report.packs_deleted = due.len() as u64 + fresh;
+        report.bytes_deleted = due.iter().map(|pack| pack.progress.bytes.total()).sum();
+        return Ok(report);
+    }
+    for pack in &due {
+        carry(store, log, pack).await?;
+    }
+    if !due.is_empty() {
+        store.catalog.barrier().await?;
+        for pack in &due {
+            delete(store, pack).await?;
+            report.packs_deleted += 1;
+            report.bytes_deleted += pack.progress.bytes.total();
+        }
+    }
+    store.catalog.shrink().await?;
+    store.catalog.barrier().await?;
+    Ok(report)
+}
+
+/// Starts the grace period of packs that are not needed any more.
+async fn condemn(store: &Store, now: Timestamp, options: &SweepOptions, report: &mut SweepReport) -> Result<()> {
+    let dead = store.catalog.dead_packs().await?;
+    let fresh: Vec<_> = dead.iter().filter(|pack| pack.state == PackState::Sealed).map(|pack| pack.key).collect();
+    report.packs_condemned = fresh.len() as u64;
+    if options.dry_run || fresh.is_empty() {
+        return Ok(());
+    }
+    store.catalog.condemn(&fresh, now).await
+}
+
+/// Condemned packs whose grace period is over.
+async fn due(store: &Store, now: Timestamp, grace: Duration, report: &mut SweepReport) -> Result<Vec<PackRow>> {
+    let mut due = Vec::new();
+    for pack in store.catalog.dead_packs().await? {
+        let PackState::Condemned(since) = pack.state else {
+            continue;
+        };
+        if since.plus(grace) <= now {
+            due.push(pack);
+        } else {
+            report.packs_waiting += 1;
+        }
+    }
+    Ok(due)
+}
+
+/// Copies what outlives the pack into the log: tombstones as long as an older pack stands that may hold the record they
+/// speak of, tenants, and policies that are still the newest word.
+async fn carry(store: &Arc<Store>, log: &LogHandle, pack: &PackRow) -> Result<()> {
+    let index = match store.pack_index(pack.name).await {
+        Ok(index) => index,
+        // The file was deleted before a crash; what it held was carried then.
+        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let older = store.catalog.packs().await?.iter().any(|other| {
+        other.key < pack.key && !matches!(other.state, PackState::Condemned(_))
+    });
+    let mut frames = Vec::new();
+    for entry in index.entries() {
+        let wanted = match entry.kind {
+            FrameKind::Tombstone => older,
+            FrameKind::Tenant => true,
+            FrameKind::Policy => {
+                let frame = store.frame(pack.name, entry.ordinal).await?;
+                is_current(store, &frame).await?
+            }
+            FrameKind::Block | FrameKind::Segment | FrameKind::Dictionary => false,
+        };
+        if wanted {
+            frames.push(EncodedFrame::of(&store.frame(pack.name, entry.ordinal).await?));
+        }
+    }
+    if frames.is_empty() {
+        return Ok(());
+    }
+    log.ask(|reply| Request::Carry(frames, reply)).await
+}
+
+/// Whether a policy frame says what the catalog says. An older word must not come after a newer one in the log.
+async fn is_current(store: &Store, frame: &Frame) -> Result<bool> {
+    let tenants = store.catalog.tenants().await?;
+    let tenant = tenants
+        .iter()
+        .find(|row| row.id == frame.header().tenant)
+        .ok_or_else(|| Error::corrupt("A policy frame belongs to a tenant that the catalog does not know."))?;
+    for record in frame.head().policies()? {
+        let current = match record {
+            PolicyRecord::Tier(record) => record.json == tenant.policy,
+            PolicyRecord::Item(record) => {
+                let row = store.catalog.item_by_uuid(tenant.key, record.kind, record.item).await?;
+                row.is_some_and(|row| {
+                    (row.hold, row.pin, row.expires, row.labels)
+                        == (record.hold, record.pin, record.retention_end, record.labels)
+                })
+            }
+        };
+        if current {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn delete(store: &Store, pack: &PackRow) -> Result<()> {
+    store.backend.delete(PackName(pack.name)).await?;
+    store.caches.forget_pack(pack.name);
+    store.catalog.remove_pack(pack.key).await
+}

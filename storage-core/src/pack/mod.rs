@@ -1,0 +1,72 @@
+//! The bytes of a pack: header, frames, index, footer, as `docs/format.md` states them. Pure: takes bytes and
+//! returns bytes, and knows neither backends nor the catalog. Everything read is hostile until its checksum and
+//! its lengths have been checked; what does not fit is an error, never a panic and never other bytes.
+
+mod block;
+mod builder;
+mod counters;
+mod encoded;
+mod fields;
+mod frame;
+mod header;
+mod index;
+mod message;
+mod names;
+mod object;
+mod policy;
+mod records;
+mod scan;
+mod table;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod writer;
+
+pub use block::BlockTable;
+pub use block::Entry;
+pub use block::EntryBody;
+pub use builder::BlockBuilder;
+pub use counters::CodecCounters;
+pub use counters::PackCounters;
+pub use encoded::EncodedFrame;
+pub use encoded::dictionary_frame;
+pub use encoded::policy_frame;
+pub use encoded::segment_frame;
+pub use encoded::tenant_frame;
+pub use encoded::tombstone_frame;
+pub use fields::Field;
+pub use fields::Fields;
+pub use frame::Frame;
+pub use frame::FrameHead;
+pub use frame::FrameHeader;
+pub use header::PackHeader;
+pub use index::Footer;
+pub use index::IndexEntry;
+pub use index::PackIndex;
+pub use message::MessageEntry;
+pub use message::MessageRecord;
+pub use message::PartRecord;
+pub use names::FrameKind;
+pub use names::FramePlace;
+pub use names::Origin;
+pub use names::PackName;
+pub use object::ObjectEntry;
+pub use object::SegmentPlace;
+pub use object::SegmentRecord;
+pub use object::SegmentedEntry;
+pub use object::TransformId;
+pub use policy::ItemRecord;
+pub use policy::PolicyRecord;
+pub use policy::TierPolicyRecord;
+pub use records::DictionaryRecord;
+pub use records::TenantRecord;
+pub use records::Tombstone;
+pub use scan::ScanDepth;
+pub use scan::ScanEnd;
+pub use scan::ScanStep;
+pub use scan::ScannedFrame;
+pub use scan::Scanner;
+pub use writer::FinishedPack;
+pub use writer::PACK_BYTES_MAX;
+pub use writer::PACK_FRAMES_MAX;
+pub use writer::PackWriter;

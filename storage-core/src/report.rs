@@ -1,0 +1,305 @@
+//! The plain data that upkeep and admin operations take and tell. No logic.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::model::ItemKind;
+use crate::model::Tier;
+
+/// What to migrate.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MigrateOptions {
+    /// Only this tenant; all if absent.
+    pub tenant: Option<String>,
+    /// Plan only, write nothing.
+    pub dry_run: bool,
+    /// Evaluate ages at this time; now if absent.
+    pub as_of: Option<Timestamp>,
+    /// Move everything that is warmer into this tier, whatever its age. Pins still hold.
+    pub to: Option<Tier>,
+    /// Stop after about this many decoded bytes.
+    pub bytes_max: Option<u64>,
+    /// Read at most this many decoded bytes a second.
+    pub bytes_per_second_max: Option<u64>,
+}
+
+/// What moves from one tier to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Move {
+    /// Skeletons and objects.
+    pub objects: u64,
+    /// Their decoded bytes.
+    pub decoded_bytes: u64,
+    /// The bytes they take in their new frames; 0 in a plan.
+    pub stored_bytes: u64,
+}
+
+/// What a migration planned, or did so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct MigrateReport {
+    /// Moves by `"hot -> warm"` and the like.
+    pub moves: BTreeMap<String, Move>,
+    /// Copies made in a warmer tier because of reads (`"archive -> hot"`).
+    pub copies: BTreeMap<String, Move>,
+    /// Objects planned in all; what `moves` and `copies` are working towards.
+    pub planned_objects: u64,
+    /// Decoded bytes planned in all.
+    pub planned_bytes: u64,
+    /// Packs written.
+    pub packs: u64,
+    /// Objects that another change overtook; left to the next run.
+    pub overtaken: u64,
+    /// Objects that could not be read back exactly and were left where they are. Run a scrub.
+    pub damaged: u64,
+    /// True where a limit or a stop ended the run before the plan was done.
+    pub stopped: bool,
+}
+
+/// What to sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepOptions {
+    /// How long a pack stays after nothing in it is needed any more. Default 24 h.
+    pub grace: Duration,
+    /// Report only.
+    pub dry_run: bool,
+}
+
+impl Default for SweepOptions {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(24 * 3600), dry_run: false }
+    }
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct SweepReport {
+    /// Objects without a reference, forgotten.
+    pub objects_removed: u64,
+    /// Packs found to hold nothing that is needed; the grace period runs.
+    pub packs_condemned: u64,
+    /// Packs deleted.
+    pub packs_deleted: u64,
+    /// Bytes given back.
+    pub bytes_deleted: u64,
+    /// Condemned packs whose grace period is not over.
+    pub packs_waiting: u64,
+}
+
+/// Bytes saved, by cause. Each may be negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Saved {
+    /// Undoing base64 and quoted-printable.
+    pub transfer_decoding: i64,
+    /// Storing the same bytes once.
+    pub exact_dedup: i64,
+    /// Storing differences.
+    pub similar_dedup: i64,
+    /// Recoding JPEG and deflate.
+    pub recoding: i64,
+    /// LZ4 and Zstd.
+    pub compression: i64,
+}
+
+/// Bytes added, by cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Added {
+    /// Dictionaries, as stored.
+    pub dictionaries: i64,
+    /// Frame headers, block tables with their message records, tombstones and the like.
+    pub records: i64,
+    /// Pack headers, indexes and footers.
+    pub indexes: i64,
+    /// Second locations in a warmer tier, decoded.
+    pub copies: i64,
+    /// Bytes nothing refers to any more, decoded; sweep and compact give them back.
+    pub dead: i64,
+}
+
+/// Read latencies since the server started, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Latency {
+    /// Half of the reads were faster.
+    pub p50: f64,
+    /// 99 of 100 reads were faster.
+    pub p99: f64,
+}
+
+/// One tier in [`Stats`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct TierStats {
+    /// `hot`, `warm`, `cold` or `archive`.
+    pub tier: String,
+    /// Skeletons and objects whose primary location is in this tier.
+    pub objects: u64,
+    /// Their decoded bytes.
+    pub unique_bytes: u64,
+    /// Bytes of the packs of this tier.
+    pub stored_bytes: u64,
+    /// Stored stream bytes by codec name.
+    pub codecs: BTreeMap<String, u64>,
+    /// How long reads took whose skeleton was in this tier.
+    pub read_latency_ms: Latency,
+}
+
+/// What is stored and what was saved. `logical - sum(saved) + sum(added) = stored`, to the byte.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Stats {
+    /// Stored messages.
+    pub messages: u64,
+    /// Contents stored by themselves.
+    pub contents: u64,
+    /// Unique objects.
+    pub objects: u64,
+    /// As received: every message and content.
+    pub logical_bytes: u64,
+    /// After decoding transfer encodings and exact dedup.
+    pub unique_bytes: u64,
+    /// Bytes of all packs on their backends.
+    pub stored_bytes: u64,
+    /// Database files after a checkpoint.
+    pub catalog_bytes: u64,
+    /// Savings by cause.
+    pub saved: Saved,
+    /// Overheads by cause.
+    pub added: Added,
+    /// `logical_bytes / (stored_bytes + catalog_bytes)`.
+    pub ratio: f64,
+    /// All four tiers, warmest first.
+    pub tiers: Vec<TierStats>,
+}
+
+/// How `stats` may be broken down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatsBy {
+    /// By tier.
+    Tier,
+    /// By codec.
+    Codec,
+    /// Messages and contents, bodies and attachments.
+    Kind,
+    /// By media class.
+    Media,
+    /// By tenant.
+    Tenant,
+    /// By day.
+    Day,
+}
+
+/// One row of a breakdown. Fields that a breakdown cannot tell are 0.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct StatsRow {
+    /// The tier, codec, kind, media class, tenant or day (`2026-01-31`).
+    pub key: String,
+    /// Objects and skeletons (messages and contents, by kind, tenant and day).
+    pub objects: u64,
+    /// Bytes as received.
+    pub logical_bytes: u64,
+    /// Bytes after decoding and exact dedup.
+    pub unique_bytes: u64,
+    /// Bytes as stored.
+    pub stored_bytes: u64,
+    /// Decoded bytes moved between tiers (by day).
+    pub moved_bytes: u64,
+    /// Bytes as received of what was deleted (by day).
+    pub deleted_bytes: u64,
+}
+
+/// Where one object or skeleton is, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExplainPart {
+    /// `skeleton`, or `part N`.
+    pub what: String,
+    /// SHA-256 of the object in hex; empty for a skeleton.
+    pub sha256: String,
+    /// Decoded bytes.
+    pub decoded_bytes: u64,
+    /// How many messages and contents refer to it.
+    pub references: u64,
+    /// The tier of its primary location.
+    pub tier: String,
+    /// The pack, by name.
+    pub pack: String,
+    /// The frame's number in the pack.
+    pub frame: u32,
+    /// The codec of its block.
+    pub codec: String,
+    /// Dictionary of its block, if any.
+    pub dictionary: Option<String>,
+    /// Decoded and stored bytes of its whole block: what reading it costs.
+    pub block_decoded_bytes: u64,
+    /// See above.
+    pub block_stored_bytes: u64,
+    /// The warmer tier it has a second location in, if any.
+    pub copy_tier: Option<String>,
+    /// What happens to it next and when, as a sentence.
+    pub next: String,
+}
+
+/// Why an item is where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The server's id.
+    pub id: Uuid,
+    /// `message` or `content`.
+    pub kind: String,
+    /// The moment its age counts from (the later of creation and last access), milliseconds since 1970.
+    pub used: i64,
+    /// Sentences, in order of weight: age, pin, hold, retention, policy.
+    pub reasons: Vec<String>,
+    /// The skeleton and every object.
+    pub parts: Vec<ExplainPart>,
+}
+
+impl ItemKind {
+    /// `message` or `content`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Content => "content",
+        }
+    }
+}
+
+/// A dictionary.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DictionaryInfo {
+    /// Its permanent id.
+    pub id: Uuid,
+    /// The tenant's name; `(built in)` for the one shared by small tenants.
+    pub tenant: String,
+    /// The content class it was made for.
+    pub class: String,
+    /// `trained` or `sampled`.
+    pub origin: String,
+    /// Bytes of the dictionary, and of its frame.
+    pub bytes: u64,
+    /// See above.
+    pub stored_bytes: u64,
+    /// What it saved on a held-out sample: 1 - with / without.
+    pub gain: f64,
+    /// When it was made.
+    pub created: i64,
+    /// Packs that need it.
+    pub packs: u64,
+}
+
+/// A background job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobInfo {
+    /// Its id.
+    pub id: i64,
+    /// `migrate`, `sweep`, ...
+    pub kind: String,
+    /// `running`, `done`, `failed` or `stopped` (also where the process ended in between).
+    pub state: String,
+    /// When it began and ended, milliseconds since 1970.
+    pub created: i64,
+    /// See above.
+    pub ended: Option<i64>,
+    /// The report as JSON, or the error.
+    pub detail: String,
+}

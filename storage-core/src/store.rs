@@ -1,0 +1,161 @@
+//! What every operation needs, in one place: the two doors, time, ids, caches, pools. No logic of any operation.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Semaphore;
+
+use crate::backend::LogBackend;
+use crate::catalog::Catalog;
+use crate::catalog::rows::AccessRow;
+use crate::catalog::rows::TenantRow;
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Result;
+use crate::ids::IdSource;
+use crate::ids::ItemKey;
+use crate::ops::latency::Latencies;
+use crate::ops::read::ReadCaches;
+use crate::settings::Settings;
+use crate::tier::policy::TierPolicy;
+use crate::workers::Workers;
+
+/// The doors of a store.
+#[derive(Debug, Clone)]
+pub struct Doors {
+    /// Where packs live.
+    pub backend: Arc<dyn LogBackend>,
+    /// What exists.
+    pub catalog: Arc<dyn Catalog>,
+}
+
+/// What every operation needs.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) backend: Arc<dyn LogBackend>,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) ids: IdSource,
+    pub(crate) caches: ReadCaches,
+    pub(crate) reads: ReadCounts,
+    pub(crate) latencies: Latencies,
+    /// For reads and puts.
+    pub(crate) foreground: Workers,
+    /// For migrations and the like.
+    pub(crate) background: Workers,
+    /// Bytes of puts in flight.
+    pub(crate) put_memory: Arc<Semaphore>,
+    tenants: RwLock<HashMap<String, Arc<TenantRow>>>,
+    shut: AtomicBool,
+}
+
+impl Store {
+    pub(crate) fn new(settings: Settings, clock: Arc<dyn Clock>, doors: Doors, seed: [u8; 32]) -> Self {
+        let workers = settings.workers;
+        let put_memory = usize::try_from(settings.put_memory_bytes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self {
+            caches: ReadCaches::new(&settings),
+            reads: ReadCounts::default(),
+            latencies: Latencies::default(),
+            foreground: Workers::new(workers * 2),
+            background: Workers::new(workers),
+            put_memory: Arc::new(Semaphore::new(put_memory)),
+            settings,
+            clock,
+            backend: doors.backend,
+            catalog: doors.catalog,
+            ids: IdSource::new(seed),
+            tenants: RwLock::default(),
+            shut: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// After a failed write nothing is known about what reached the disk: no more writes until the store is reopened.
+    pub(crate) fn shut_for_writes(&self) {
+        self.shut.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn writable(&self) -> bool {
+        !self.shut.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.writable() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Unavailable,
+            "The store is shut for writes since a write failed. Mend the disk (space, permissions), then restart the server.",
+        ))
+    }
+
+    /// Reads all tenants again.
+    pub(crate) async fn refresh_tenants(&self) -> Result<()> {
+        let rows = self.catalog.tenants().await?;
+        let map = rows.into_iter().map(|row| (row.name.clone(), Arc::new(row))).collect();
+        *self.tenants.write().unwrap_or_else(PoisonError::into_inner) = map;
+        Ok(())
+    }
+
+    pub(crate) fn known_tenant(&self, name: &str) -> Option<Arc<TenantRow>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The tenant of that name; one that another server created is found, too.
+    pub(crate) async fn tenant(&self, name: &str) -> Result<Arc<TenantRow>> {
+        if let Some(row) = self.known_tenant(name) {
+            return Ok(row);
+        }
+        self.refresh_tenants().await?;
+        self.known_tenant(name).ok_or_else(|| {
+            Error::not_found(format!("There is no tenant {name:?}. Create it first: storage-cli tenant create NAME."))
+        })
+    }
+
+    /// The policy that holds for a tenant.
+    pub(crate) fn policy_of(&self, tenant: &TenantRow) -> Result<TierPolicy> {
+        let Some(json) = &tenant.policy else {
+            return Ok(self.settings.policy.clone());
+        };
+        serde_json::from_str(json).map_err(|source| {
+            Error::corrupt(format!("The tier policy of tenant {:?} cannot be read. Set it again.", tenant.name))
+                .with_source(source)
+        })
+    }
+}
+
+/// Reads counted in memory until they are flushed to the catalog: no database write per read.
+#[derive(Debug, Default)]
+pub(crate) struct ReadCounts {
+    counts: Mutex<HashMap<(ItemKey, i64), u32>>,
+}
+
+impl ReadCounts {
+    /// Distinct items that are remembered between two flushes. Beyond it, reads of further items are not counted.
+    const ITEMS_MAX: usize = 100_000;
+
+    pub(crate) fn add(&self, item: ItemKey, day: i64) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() < Self::ITEMS_MAX || counts.contains_key(&(item, day)) {
+            *counts.entry((item, day)).or_default() += 1;
+        }
+    }
+
+    /// Takes what was counted since the last time.
+    pub(crate) fn take(&self) -> Vec<AccessRow> {
+        let counts = std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+        counts.into_iter().map(|((item, day), reads)| AccessRow { item, day, reads }).collect()
+    }
+}

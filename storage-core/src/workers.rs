@@ -1,0 +1,52 @@
+//! The one crossing from async to threads. CPU-heavy work runs on a bounded pool: reads have places of their own, so
+//! that a migration that compresses on every core does not keep a reader waiting for a place.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Result;
+
+/// Work on at most this many bytes is done where it stands: a thread switch would cost more.
+pub(crate) const INLINE_BYTES_MAX: usize = 32 << 10;
+
+/// A bounded number of threads of the runtime's blocking pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Workers {
+    places: Arc<Semaphore>,
+}
+
+impl Workers {
+    /// A pool that runs `count` pieces of work at once.
+    pub(crate) fn new(count: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(count.max(1))) }
+    }
+
+    /// Runs `work` on a thread of the pool.
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::new(Kind::Unavailable, "The store is closing."))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(place);
+            result
+        });
+        match done.await {
+            Ok(result) => result,
+            Err(failure) => Err(Error::internal("A piece of work panicked. Nothing was changed.").with_source(failure)),
+        }
+    }
+
+    /// Runs `work` here where it handles few bytes, on the pool otherwise.
+    pub(crate) async fn run_sized<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if bytes <= INLINE_BYTES_MAX { work() } else { self.run(work).await }
+    }
+}
