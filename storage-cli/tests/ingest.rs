@@ -86,23 +86,31 @@ impl MessageService for Fake {
             let mut open: BTreeMap<u64, (String, BytesMut)> = BTreeMap::new();
             let mut taken = 0;
             while let Ok(Some(proto::IngestRequest { correlation_id, frame })) = frames.message().await {
-                match frame.unwrap() {
-                    Frame::Begin(options) => drop(open.insert(correlation_id, (options.id, BytesMut::new()))),
-                    Frame::Data(data) => open.get_mut(&correlation_id).unwrap().1.extend_from_slice(&data),
+                let (id, bytes) = match frame.unwrap() {
+                    Frame::Begin(options) => {
+                        drop(open.insert(correlation_id, (options.id, BytesMut::new())));
+                        continue;
+                    }
+                    Frame::Data(data) => {
+                        open.get_mut(&correlation_id).unwrap().1.extend_from_slice(&data);
+                        continue;
+                    }
                     Frame::End(end) => {
                         let (id, mut bytes) = open.remove(&correlation_id).unwrap();
                         bytes.extend_from_slice(&end.data);
-                        let outcome = fake.answer(id, bytes.to_vec());
-                        taken += 1;
-                        // The message is stored, but nobody hears of it.
-                        if fake.plan.break_after.is_some_and(|most| taken > most) {
-                            let _ = answers.send(Err(Status::unavailable("Broken as planned."))).await;
-                            return;
-                        }
-                        let answer = proto::IngestResponse { correlation_id, outcome: Some(outcome) };
-                        let _ = answers.send(Ok(answer)).await;
+                        (id, bytes.to_vec())
                     }
+                    Frame::Whole(whole) => (whole.options.unwrap().id, whole.data.to_vec()),
+                };
+                let outcome = fake.answer(id, bytes);
+                taken += 1;
+                // The message is stored, but nobody hears of it.
+                if fake.plan.break_after.is_some_and(|most| taken > most) {
+                    let _ = answers.send(Err(Status::unavailable("Broken as planned."))).await;
+                    return;
                 }
+                let answer = proto::IngestResponse { correlation_id, outcome: Some(outcome) };
+                let _ = answers.send(Ok(answer)).await;
             }
         }));
         Ok(Response::new(ReceiverStream::new(stream)))

@@ -27,15 +27,19 @@ impl DataDir {
     /// Creates the directory if it is absent, refuses foreign ones, and locks it.
     pub(crate) fn hold(root: &Path) -> Result<Self> {
         let shown = root.display();
-        std::fs::create_dir_all(root)
-            .map_err(|e| Error::io(format!("The data directory {shown} cannot be created. Check its permissions."), e))?;
+        std::fs::create_dir_all(root).map_err(|e| {
+            Error::io(format!("The data directory {shown} cannot be created. Check its permissions."), e)
+        })?;
         refuse_foreign(root)?;
-        let mut lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(root.join(LOCK))
-            .map_err(|e| Error::io(format!("The data directory {shown} cannot be written to. Check its permissions."), e))?;
+        let mut lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(root.join(LOCK)).map_err(
+                |e| {
+                    Error::io(
+                        format!("The data directory {shown} cannot be written to. Check its permissions."),
+                        e,
+                    )
+                },
+            )?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -49,7 +53,9 @@ impl DataDir {
         }
         // For whoever wonders who holds it; nothing reads it.
         let noted = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        noted.map_err(|e| Error::io(format!("The data directory {shown} cannot be written to. Is the disk full?"), e))?;
+        noted.map_err(|e| {
+            Error::io(format!("The data directory {shown} cannot be written to. Is the disk full?"), e)
+        })?;
         Ok(Self { root: root.to_owned(), lock })
     }
 
@@ -66,7 +72,8 @@ impl DataDir {
 /// with an empty catalog would hide them.
 fn refuse_foreign(root: &Path) -> Result<()> {
     let shown = root.display();
-    let unreadable = |e| Error::io(format!("The data directory {shown} cannot be read. Check its permissions."), e);
+    let unreadable =
+        |e| Error::io(format!("The data directory {shown} cannot be read. Check its permissions."), e);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(root).map_err(unreadable)? {
         names.push(entry.map_err(unreadable)?.file_name());

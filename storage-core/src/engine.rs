@@ -1,14 +1,14 @@
 //! The engine: opens a store, owns its doors, exposes the operations. Every operation itself is in `ops/`.
 
+mod upkeep;
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -31,41 +31,28 @@ use crate::model::PartStat;
 use crate::model::PutOptions;
 use crate::model::PutReceipt;
 use crate::model::TenantStat;
-use crate::ops::explain;
 use crate::ops::get;
 use crate::ops::items;
 use crate::ops::log::Change;
 use crate::ops::log::LogHandle;
 use crate::ops::log::Request;
-use crate::ops::migrate;
 use crate::ops::put;
+use crate::ops::read::moved_away;
 use crate::ops::recover::recover;
-use crate::ops::stats;
-use crate::ops::sweep;
-use crate::report::DictionaryInfo;
-use crate::report::Explanation;
-use crate::report::JobInfo;
-use crate::report::MigrateOptions;
-use crate::report::MigrateReport;
-use crate::report::Stats;
-use crate::report::StatsBy;
-use crate::report::StatsRow;
-use crate::report::SweepOptions;
-use crate::report::SweepReport;
 use crate::settings::Settings;
 use crate::store::Doors;
 use crate::store::Store;
 use crate::tier::policy::TierPolicy;
 
-pub use crate::ops::get::GetStream;
 pub use crate::ops::put::PutStream;
 pub use crate::ops::recover::Recovered;
+pub use crate::ops::stream::GetStream;
 
 /// The tenant that always exists.
 pub const DEFAULT_TENANT: &str = "default";
 
 /// How often counted reads are written to the catalog.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+const FLUSH_INTERVAL: Duration = Duration::from_mins(1);
 
 /// An open store. Cheap to clone; all clones are the same engine.
 #[derive(Debug, Clone)]
@@ -79,7 +66,8 @@ struct Inner {
     log: LogHandle,
     recovered: Recovered,
     closing: CancellationToken,
-    upkeep: AtomicBool,
+    /// One place: upkeep runs one job at a time.
+    upkeep: Arc<Semaphore>,
     data_dir: Mutex<Option<DataDir>>,
 }
 
@@ -103,7 +91,12 @@ impl Engine {
     }
 
     /// Opens a store over doors of the caller's, with the randomness of its ids from `seed`.
-    pub async fn open_doors(settings: Settings, clock: Arc<dyn Clock>, doors: Doors, seed: [u8; 32]) -> Result<Self> {
+    pub async fn open_doors(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        doors: Doors,
+        seed: [u8; 32],
+    ) -> Result<Self> {
         settings.policy.validate()?;
         let store = Arc::new(Store::new(settings, clock, doors, seed));
         let recovered = recover(&store).await?;
@@ -115,8 +108,14 @@ impl Engine {
         let log = LogHandle::start(Arc::clone(&store));
         let closing = CancellationToken::new();
         drop(tokio::spawn(flush_now_and_then(Arc::clone(&store), closing.clone())));
-        let inner =
-            Inner { store, log, recovered, closing, upkeep: AtomicBool::new(false), data_dir: Mutex::new(None) };
+        let inner = Inner {
+            store,
+            log,
+            recovered,
+            closing,
+            upkeep: Arc::new(Semaphore::new(1)),
+            data_dir: Mutex::new(None),
+        };
         let engine = Self { inner: Arc::new(inner) };
         if engine.store().known_tenant(DEFAULT_TENANT).is_none() {
             let _ = engine.create_tenant(DEFAULT_TENANT).await?;
@@ -130,10 +129,13 @@ impl Engine {
             return Ok(());
         }
         self.inner.closing.cancel();
+        // A job that runs stops at its next safe step; the directory is not given up before.
+        let idle = self.inner.upkeep.acquire().await;
         let sealed = self.inner.log.ask(Request::Close).await;
         let flushed = items::flush_reads(self.store()).await;
         let closed = self.store().catalog.close().await;
         drop(self.inner.data_dir.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(idle);
         sealed.and(flushed).and(closed)
     }
 
@@ -215,7 +217,13 @@ impl Engine {
     // Items. `id` is the server's id (a UUID in text) or the caller's.
 
     /// Stores bytes that are in memory already. When it returns they survive power loss.
-    pub async fn put(&self, tenant: &str, kind: ItemKind, options: PutOptions, bytes: Bytes) -> Result<PutReceipt> {
+    pub async fn put(
+        &self,
+        tenant: &str,
+        kind: ItemKind,
+        options: PutOptions,
+        bytes: Bytes,
+    ) -> Result<PutReceipt> {
         self.check_open()?;
         put::put(self.store(), &self.inner.log, (tenant, kind), options, bytes).await
     }
@@ -238,11 +246,11 @@ impl Engine {
         let begun = self.store().clock.monotonic();
         let mut row = items::find(self.store(), &tenant, kind, id).await?;
         let mut opened = get::open_item(self.store(), &row, options.range.clone()).await;
-        if opened.as_ref().is_err_and(get::moved_away) {
+        if opened.as_ref().is_err_and(moved_away) {
             row = items::find(self.store(), &tenant, kind, id).await?;
             opened = get::open_item(self.store(), &row, options.range).await;
         }
-        let stream = opened.map_err(get::gone_is_corrupt)?;
+        let stream = opened?;
         self.note_read(&row, options.touch, begun);
         Ok((items::outline(&row), stream))
     }
@@ -259,11 +267,11 @@ impl Engine {
         let begun = self.store().clock.monotonic();
         let mut row = items::find(self.store(), &tenant, ItemKind::Message, id).await?;
         let mut opened = get::open_part(self.store(), &row, part, options.range.clone()).await;
-        if opened.as_ref().is_err_and(get::moved_away) {
+        if opened.as_ref().is_err_and(moved_away) {
             row = items::find(self.store(), &tenant, ItemKind::Message, id).await?;
             opened = get::open_part(self.store(), &row, part, options.range).await;
         }
-        let (found, reference, stream) = opened.map_err(get::gone_is_corrupt)?;
+        let (found, reference, stream) = opened?;
         self.note_read(&row, options.touch, begun);
         Ok((items::part_stat(&found, reference.as_ref(), row.location.tier), stream))
     }
@@ -281,9 +289,9 @@ impl Engine {
         let tenant = self.tenant(tenant).await?;
         let row = items::find(self.store(), &tenant, kind, id).await?;
         match items::stat(self.store(), &row).await {
-            Err(error) if get::moved_away(&error) => {
+            Err(error) if moved_away(&error) => {
                 let row = items::find(self.store(), &tenant, kind, id).await?;
-                items::stat(self.store(), &row).await.map_err(get::gone_is_corrupt)
+                items::stat(self.store(), &row).await
             }
             done => done,
         }
@@ -296,7 +304,13 @@ impl Engine {
     }
 
     /// Changes retention, hold, pin or labels. Durable when it returns.
-    pub async fn update(&self, tenant: &str, kind: ItemKind, id: &str, update: ItemUpdate) -> Result<ItemStat> {
+    pub async fn update(
+        &self,
+        tenant: &str,
+        kind: ItemKind,
+        id: &str,
+        update: ItemUpdate,
+    ) -> Result<ItemStat> {
         let row = self.tenant(tenant).await?;
         let id = items::find(self.store(), &row, kind, id).await?.id;
         let change = Change::Update { tenant: row, kind, id, update };
@@ -311,145 +325,6 @@ impl Engine {
         let change = Change::Delete { tenant, kind, id };
         self.inner.log.ask(|reply| Request::Change(change, reply)).await
     }
-
-    // Upkeep
-
-    /// Applies the tier policy. Reports go to `progress` as they change; `stop` ends it at the next safe step.
-    pub async fn migrate(
-        &self,
-        options: MigrateOptions,
-        progress: mpsc::Sender<MigrateReport>,
-        stop: CancellationToken,
-    ) -> Result<MigrateReport> {
-        self.check_open()?;
-        if options.dry_run {
-            return migrate::migrate(self.store(), &self.inner.log, options, progress, stop).await;
-        }
-        let stop = either(stop, self.inner.closing.clone());
-        let engine = self.clone();
-        self.job("migrate", async move {
-            let report = migrate::migrate(engine.store(), &engine.inner.log, options, progress, stop).await?;
-            let state = if report.stopped { "stopped" } else { "done" };
-            Ok((report, state))
-        })
-        .await
-    }
-
-    /// Gives space back that nothing needs.
-    pub async fn sweep(&self, options: SweepOptions) -> Result<SweepReport> {
-        self.check_open()?;
-        if options.dry_run {
-            return sweep::sweep(self.store(), &self.inner.log, options).await;
-        }
-        let engine = self.clone();
-        self.job("sweep", async move {
-            Ok((sweep::sweep(engine.store(), &engine.inner.log, options).await?, "done"))
-        })
-        .await
-    }
-
-    /// Samples new dictionaries for a tenant; the older ones retire.
-    pub async fn train_dictionary(&self, tenant: &str) -> Result<Vec<DictionaryInfo>> {
-        let tenant = self.tenant(tenant).await?;
-        let engine = self.clone();
-        self.job("train", async move {
-            Ok((migrate::dictionary::train_tenant(engine.store(), &tenant).await?, "done"))
-        })
-        .await
-    }
-
-    /// Runs upkeep as a job: one at a time, with a row that tells how it went. It runs to its end (or to its next safe
-    /// step) even if the caller goes away.
-    async fn job<T: serde::Serialize + Send + 'static>(
-        &self,
-        kind: &'static str,
-        work: impl Future<Output = Result<(T, &'static str)>> + Send + 'static,
-    ) -> Result<T> {
-        self.store().check_writable()?;
-        if self.inner.upkeep.swap(true, Ordering::SeqCst) {
-            return Err(Error::precondition("A migration, a sweep or a training is running. Wait until it has ended."));
-        }
-        let engine = self.clone();
-        let running = tokio::spawn(async move {
-            let result = engine.noted(kind, work).await;
-            engine.inner.upkeep.store(false, Ordering::SeqCst);
-            result
-        });
-        let panicked = |failure| Err(Error::internal("A job panicked.").with_source(failure));
-        running.await.unwrap_or_else(panicked)
-    }
-
-    async fn noted<T: serde::Serialize>(
-        &self,
-        kind: &'static str,
-        work: impl Future<Output = Result<(T, &'static str)>>,
-    ) -> Result<T> {
-        let store = self.store();
-        let job = store.catalog.start_job(kind, store.now()).await?;
-        let result = work.await;
-        let (state, detail) = match &result {
-            Ok((report, state)) => (*state, serde_json::to_string(report).unwrap_or_default()),
-            Err(error) => ("failed", error.to_string()),
-        };
-        store.catalog.end_job(job, state, &detail, store.now()).await?;
-        result.map(|(report, _)| report)
-    }
-
-    // Insight
-
-    /// Dictionaries, of one tenant or all.
-    pub async fn dictionaries(&self, tenant: Option<&str>) -> Result<Vec<DictionaryInfo>> {
-        let tenant = self.tenant_opt(tenant).await?;
-        migrate::dictionary::list(self.store(), tenant.as_deref()).await
-    }
-
-    /// What is stored and what was saved, of one tenant or all.
-    pub async fn stats(&self, tenant: Option<&str>) -> Result<Stats> {
-        let tenant = self.tenant_opt(tenant).await?;
-        stats::stats(self.store(), tenant.as_deref()).await
-    }
-
-    /// A breakdown of the same.
-    pub async fn stats_by(&self, tenant: Option<&str>, by: StatsBy) -> Result<Vec<StatsRow>> {
-        let tenant = self.tenant_opt(tenant).await?;
-        stats::stats_by(self.store(), tenant.as_deref(), by).await
-    }
-
-    /// Why an item is where it is, and what happens to it next.
-    pub async fn explain(&self, tenant: &str, kind: ItemKind, id: &str) -> Result<Explanation> {
-        let tenant = self.tenant(tenant).await?;
-        items::flush_reads(self.store()).await?;
-        let row = items::find(self.store(), &tenant, kind, id).await?;
-        explain::explain(self.store(), &tenant, &row).await
-    }
-
-    /// The newest 100 jobs, newest first.
-    pub async fn jobs(&self) -> Result<Vec<JobInfo>> {
-        self.check_open()?;
-        let rows = self.store().catalog.jobs().await?;
-        let info = |row: crate::catalog::rows::JobRow| JobInfo {
-            id: row.id,
-            kind: row.kind,
-            state: row.state,
-            created: row.created.0,
-            ended: row.ended.map(|at| at.0),
-            detail: row.detail,
-        };
-        Ok(rows.into_iter().map(info).collect())
-    }
-}
-
-/// A token that is cancelled when either is.
-fn either(stop: CancellationToken, closing: CancellationToken) -> CancellationToken {
-    let both = stop.child_token();
-    let (watched, done) = (both.clone(), both.clone());
-    drop(tokio::spawn(async move {
-        tokio::select! {
-            () = closing.cancelled() => watched.cancel(),
-            () = done.cancelled() => {}
-        }
-    }));
-    both
 }
 
 /// Writes counted reads to the catalog once a minute, so that a crash loses few.

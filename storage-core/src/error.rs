@@ -21,7 +21,7 @@ pub enum Kind {
     FailedPrecondition,
     /// Over a limit: send less, or later.
     ResourceExhausted,
-    /// Stored bytes do not match their hash. Nothing was returned. Run a scrub.
+    /// Stored bytes do not match their hash. Nothing was returned. Restore from a backup.
     Corrupt,
     /// The caller went away, or asked to stop.
     Cancelled,
@@ -50,7 +50,10 @@ impl Error {
 
     /// The same error with the failure that caused it.
     #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync + 'static>>) -> Self {
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
+    ) -> Self {
         self.source = Some(source.into());
         self
     }

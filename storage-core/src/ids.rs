@@ -1,4 +1,4 @@
-//! Newtypes for the numbers and names used inside the engine, and the making of UUIDv7s from a time and randomness
+//! Newtypes for the numbers and names used inside the engine, and the making of ids (UUIDv7) from a time and randomness
 //! that are both passed in.
 
 use uuid::Uuid;

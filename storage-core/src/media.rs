@@ -19,7 +19,7 @@ pub enum MediaClass {
     Image,
     /// PDF.
     Pdf,
-    /// Zip containers: Office Open XML, OpenDocument, archives.
+    /// Zip containers: Office Open XML, `OpenDocument`, archives.
     Zip,
     /// Streams compressed by gzip and the like.
     Compressed,
@@ -114,7 +114,9 @@ impl MediaClass {
         match media_type {
             "text/plain" => Self::Text,
             "text/html" => Self::Html,
-            other if other.starts_with("text/") || other.ends_with("xml") || other.ends_with("json") => Self::Markup,
+            other if other.starts_with("text/") || other.ends_with("xml") || other.ends_with("json") => {
+                Self::Markup
+            }
             other if other.starts_with("image/") => Self::Image,
             other if other.starts_with("message/") => Self::Markup,
             _ if looks_like_text(bytes) => Self::Markup,
@@ -126,7 +128,8 @@ impl MediaClass {
 /// Whether the first kilobyte has no NUL and hardly any control characters.
 fn looks_like_text(bytes: &[u8]) -> bool {
     let head = bytes.get(..1024).unwrap_or(bytes);
-    let odd = head.iter().filter(|byte| **byte < 0x20 && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x0c)).count();
+    let odd =
+        head.iter().filter(|byte| **byte < 0x20 && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x0c)).count();
     !head.is_empty() && odd * 50 < head.len()
 }
 

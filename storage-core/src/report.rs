@@ -53,7 +53,7 @@ pub struct MigrateReport {
     pub packs: u64,
     /// Objects that another change overtook; left to the next run.
     pub overtaken: u64,
-    /// Objects that could not be read back exactly and were left where they are. Run a scrub.
+    /// Objects that could not be read back exactly and were left where they are. Restore from a backup.
     pub damaged: u64,
     /// True where a limit or a stop ended the run before the plan was done.
     pub stopped: bool,
@@ -70,7 +70,7 @@ pub struct SweepOptions {
 
 impl Default for SweepOptions {
     fn default() -> Self {
-        Self { grace: Duration::from_secs(24 * 3600), dry_run: false }
+        Self { grace: Duration::from_hours(24), dry_run: false }
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Settings {
     pub block_cache_bytes: u64,
     /// Memory for dictionaries kept for reads, in bytes. Default 32 MiB.
     pub dictionary_cache_bytes: u64,
-    /// Memory for puts in flight, in bytes; further puts wait. Default 64 MiB.
+    /// Memory for puts in flight, in bytes; further puts wait. Default 48 MiB.
     pub put_memory_bytes: u64,
 }
 
@@ -33,7 +33,7 @@ impl Settings {
             workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             block_cache_bytes: 32 << 20,
             dictionary_cache_bytes: 32 << 20,
-            put_memory_bytes: 64 << 20,
+            put_memory_bytes: 48 << 20,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;
 
 use crate::backend::LogBackend;
+use crate::caches::ReadCaches;
 use crate::catalog::Catalog;
 use crate::catalog::rows::AccessRow;
 use crate::catalog::rows::TenantRow;
@@ -21,8 +22,7 @@ use crate::error::Kind;
 use crate::error::Result;
 use crate::ids::IdSource;
 use crate::ids::ItemKey;
-use crate::ops::latency::Latencies;
-use crate::ops::read::ReadCaches;
+use crate::latency::Latencies;
 use crate::settings::Settings;
 use crate::tier::policy::TierPolicy;
 use crate::workers::Workers;
@@ -60,7 +60,8 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(settings: Settings, clock: Arc<dyn Clock>, doors: Doors, seed: [u8; 32]) -> Self {
         let workers = settings.workers;
-        let put_memory = usize::try_from(settings.put_memory_bytes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let put_memory =
+            usize::try_from(settings.put_memory_bytes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             caches: ReadCaches::new(&settings),
             reads: ReadCounts::default(),
@@ -120,7 +121,9 @@ impl Store {
         }
         self.refresh_tenants().await?;
         self.known_tenant(name).ok_or_else(|| {
-            Error::not_found(format!("There is no tenant {name:?}. Create it first: storage-cli tenant create NAME."))
+            Error::not_found(format!(
+                "There is no tenant {name:?}. Create it first: storage-cli tenant create NAME."
+            ))
         })
     }
 
@@ -130,8 +133,11 @@ impl Store {
             return Ok(self.settings.policy.clone());
         };
         serde_json::from_str(json).map_err(|source| {
-            Error::corrupt(format!("The tier policy of tenant {:?} cannot be read. Set it again.", tenant.name))
-                .with_source(source)
+            Error::corrupt(format!(
+                "The tier policy of tenant {:?} cannot be read. Set it again.",
+                tenant.name
+            ))
+            .with_source(source)
         })
     }
 }

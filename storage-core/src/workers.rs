@@ -25,7 +25,10 @@ impl Workers {
     }
 
     /// Runs `work` on a thread of the pool.
-    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let place = Arc::clone(&self.places)
             .acquire_owned()
             .await
@@ -37,7 +40,9 @@ impl Workers {
         });
         match done.await {
             Ok(result) => result,
-            Err(failure) => Err(Error::internal("A piece of work panicked. Nothing was changed.").with_source(failure)),
+            Err(failure) => {
+                Err(Error::internal("A piece of work panicked. Nothing was changed.").with_source(failure))
+            }
         }
     }
 

@@ -21,9 +21,9 @@ pub const FRAME_BYTES_MAX: usize = 128 << 10;
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 256;
 
 /// Flow-control windows: what may be on its way without being read, per stream and per connection.
-pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 /// See [`STREAM_WINDOW_BYTES`].
-pub const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 
 /// Bound on the headers of one request.
 pub const HEADER_BYTES_MAX: u32 = 16 << 10;
@@ -49,7 +49,9 @@ pub const INGEST_COLLECT_BYTES_MAX: usize = 1 << 20;
 pub const INGEST_MESSAGES_MAX: usize = 256;
 
 /// Bytes in memory for one ingest stream.
-pub const INGEST_BYTES_MAX: usize = 16 << 20;
+pub const INGEST_BYTES_MAX: usize = 4 << 20;
+/// Bytes of complete messages of one ingest stream that are on their way to the disk; further ones wait unread.
+pub const INGEST_SUBMITTED_BYTES_MAX: usize = 1 << 20;
 
 /// Messages above [`INGEST_COLLECT_BYTES_MAX`] that one ingest stream may have unfinished at a time.
 pub const INGEST_LARGE_MAX: usize = 4;

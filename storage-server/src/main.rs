@@ -38,9 +38,18 @@ struct Args {
     log: Option<LogFormat>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Args::parse()).await {
+/// Threads for file access and CPU-heavy work at most. The allocator keeps memory per thread, so a burst of reads must
+/// not make hundreds of them.
+const BLOCKING_THREADS_MAX: usize = 12;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()
+        .context("cannot start the runtime");
+    match runtime.and_then(|runtime| runtime.block_on(run(args))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The one line that says why the process ends; nothing is left to do where stderr is closed.

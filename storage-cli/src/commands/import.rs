@@ -37,6 +37,9 @@ use crate::wire::hex;
 /// A message above this is refused without a server's word: it would not fit into memory.
 const MESSAGE_BYTES_MAX: usize = 1 << 30;
 
+/// Messages that one job keeps in flight: enough for the server to sync many at once.
+const MESSAGES_PER_JOB: usize = 16;
+
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -46,8 +49,8 @@ pub struct ImportArgs {
     /// What the mail is called in ids, so that they outlive a move of the files [default: the path given].
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// Messages in flight.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// How many to send at the same time: each job keeps up to 16 messages in flight.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
     /// Write which file became which id to this file, as lines of JSON.
     #[arg(long, value_name = "FILE")]
@@ -125,7 +128,13 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<()> {
             Ok(())
         }
     };
-    let done = ingest::ingest(&context.store, args.jobs.into(), move |feed| producer.run(feed), tell).await;
+    let done = ingest::ingest(
+        &context.store,
+        usize::from(args.jobs) * MESSAGES_PER_JOB,
+        move |feed| producer.run(feed),
+        tell,
+    )
+    .await;
     bar.finish_and_clear();
     print(&counts, context)?;
     done?;

@@ -24,7 +24,7 @@ use crate::ingest::Outgoing;
 use crate::store::Store;
 
 /// Bytes of one frame: far below the limit of a request, so that messages on the stream take turns.
-const FRAME_BYTES_MAX: usize = 1 << 20;
+const FRAME_BYTES_MAX: usize = 256 << 10;
 
 /// Streams begun in a row without one acknowledgement.
 const ATTEMPTS_MAX: u32 = 6;
@@ -206,14 +206,18 @@ fn again_or(status: Status) -> Result<Ended, Status> {
     if retryable(&status) { Ok(Ended::Again(status)) } else { Err(status) }
 }
 
-/// Queues a message: begin and end where it is small, in pieces otherwise.
+/// Queues a message: in one frame where it is small, in pieces otherwise.
 fn send(frames: &mpsc::UnboundedSender<proto::IngestRequest>, id: u64, outgoing: &Outgoing) {
     let frame = |frame| {
         // A stream that has broken takes no frames; the message is sent again on the next one.
         let _ = frames.send(proto::IngestRequest { correlation_id: id, frame: Some(frame) });
     };
-    frame(Frame::Begin(outgoing.options.clone()));
+    let options = outgoing.options.clone();
     let mut rest = outgoing.bytes.clone();
+    if rest.len() <= FRAME_BYTES_MAX {
+        return frame(Frame::Whole(proto::IngestWhole { options: Some(options), data: rest }));
+    }
+    frame(Frame::Begin(options));
     while rest.len() > FRAME_BYTES_MAX {
         frame(Frame::Data(rest.split_to(FRAME_BYTES_MAX)));
     }

@@ -6,6 +6,8 @@
 //! - A row that cannot be understood is `Corrupt`, never a panic and never "not found".
 //! - Nothing is looked up across tenants except where a method has no tenant argument.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 pub mod rows;
 pub mod sqlite;
 
@@ -62,8 +64,12 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// The objects among `hashes` that exist, in any order.
     fn objects_by_hash<'a>(&'a self, tenant: TenantKey, hashes: &'a [Sha256]) -> Answer<'a, Vec<ObjectRow>>;
     /// The items with these ids of the caller's, in any order.
-    fn items_by_caller_id<'a>(&'a self, tenant: TenantKey, kind: ItemKind, ids: &'a [String])
-    -> Answer<'a, Vec<ItemRow>>;
+    fn items_by_caller_id<'a>(
+        &'a self,
+        tenant: TenantKey,
+        kind: ItemKind,
+        ids: &'a [String],
+    ) -> Answer<'a, Vec<ItemRow>>;
     /// Which of these ids of the caller's were deleted after `since`, in any order.
     fn deleted_caller_ids<'a>(
         &'a self,
@@ -77,7 +83,12 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// The objects an item refers to, by part.
     fn parts(&self, item: ItemKey) -> Answer<'_, Vec<PartRow>>;
     /// A page of items, ordered by server id.
-    fn list<'a>(&'a self, tenant: TenantKey, kind: ItemKind, query: &'a ListQuery) -> Answer<'a, Vec<ItemRow>>;
+    fn list<'a>(
+        &'a self,
+        tenant: TenantKey,
+        kind: ItemKind,
+        query: &'a ListQuery,
+    ) -> Answer<'a, Vec<ItemRow>>;
     /// How many items refer to an object.
     fn references(&self, object: ObjectKey) -> Answer<'_, u64>;
 
@@ -95,7 +106,12 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     // Tiers
 
     /// What is not in the coldest tier or has copies: skeletons and objects of a tenant, by key, `limit` at most.
-    fn skeleton_candidates(&self, tenant: TenantKey, after: ItemKey, limit: u32) -> Answer<'_, CandidatePage<ItemKey>>;
+    fn skeleton_candidates(
+        &self,
+        tenant: TenantKey,
+        after: ItemKey,
+        limit: u32,
+    ) -> Answer<'_, CandidatePage<ItemKey>>;
     /// See [`Catalog::skeleton_candidates`].
     fn object_candidates(
         &self,
@@ -106,7 +122,8 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// Moves what still stands at its old location and returns how many rows that were. Counts the moves on `day`.
     fn relocate<'a>(&'a self, tenant: TenantKey, moves: &'a [Relocation], day: i64) -> Answer<'a, u64>;
     /// Adds or drops second locations.
-    fn change_copies<'a>(&'a self, tenant: TenantKey, changes: &'a [CopyChange], day: i64) -> Answer<'a, u64>;
+    fn change_copies<'a>(&'a self, tenant: TenantKey, changes: &'a [CopyChange], day: i64)
+    -> Answer<'a, u64>;
     /// Adds reads to the access log.
     fn add_reads<'a>(&'a self, reads: &'a [AccessRow]) -> Answer<'a, ()>;
     /// The last day an item was read and the most reads of one day.
@@ -121,7 +138,11 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// Adds a dictionary whose frame is durable; the older ones of that tenant and class retire.
     fn add_dictionary<'a>(&'a self, dictionary: &'a NewDictionary) -> Answer<'a, DictionaryKey>;
     /// Notes that a pack holds blocks that need these dictionaries.
-    fn add_pack_dictionaries<'a>(&'a self, pack: PackKey, dictionaries: &'a [DictionaryKey]) -> Answer<'a, ()>;
+    fn add_pack_dictionaries<'a>(
+        &'a self,
+        pack: PackKey,
+        dictionaries: &'a [DictionaryKey],
+    ) -> Answer<'a, ()>;
 
     // Sweep
 

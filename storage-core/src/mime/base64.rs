@@ -257,9 +257,11 @@ fn encode_quanta(chars_max: u64, input: &mut &[u8], out: &mut Vec<u8>) -> u64 {
     let count = wanted.min(input.len() / 3);
     let (now, rest) = input.split_at(count * 3);
     let (triples, _) = now.as_chunks::<3>();
-    out.reserve(count * 4);
-    for bytes in triples {
-        out.extend_from_slice(&quantum(*bytes));
+    let start = out.len();
+    out.resize(start + count * 4, 0);
+    let (quanta, _) = out.get_mut(start..).unwrap_or_default().as_chunks_mut::<4>();
+    for (text, bytes) in quanta.iter_mut().zip(triples) {
+        *text = quantum(*bytes);
     }
     *input = rest;
     varint::to_u64(count * 4)
@@ -269,7 +271,7 @@ fn put_blank(count: u64, line_end: u8, before: u64, out: &mut Vec<u8>) -> Result
     let terminator = line_end_of(line_end)?;
     let bytes = count.saturating_mul(varint::to_u64(terminator.len())).saturating_add(before);
     if bytes > BLANK_BYTES_MAX {
-        return Err(Error::corrupt("A base64 recipe holds too many blank lines. Run a scrub."));
+        return Err(Error::corrupt("A base64 recipe holds too many blank lines. Restore from a backup."));
     }
     for _ in 0..count {
         out.extend_from_slice(terminator);
@@ -282,5 +284,5 @@ fn line_end_of(number: u8) -> Result<&'static [u8]> {
 }
 
 fn disagrees() -> Error {
-    Error::corrupt("A base64 part and its recipe disagree. Run a scrub.")
+    Error::corrupt("A base64 part and its recipe disagree. Restore from a backup.")
 }

@@ -310,7 +310,7 @@ fn classify(line: &[u8]) -> Line {
     if chars == text.len() {
         return Line::Data { chars };
     }
-    if let Some(at) = text.iter().position(|byte| *byte == b'=') {
+    if let Some(at) = memchr::memchr(b'=', text) {
         let before = text.get(..at).unwrap_or_default().trim_ascii();
         let plain = before.iter().all(|byte| base64::value(*byte) != INVALID);
         return if plain { Line::Closing { at } } else { Line::Other };
@@ -325,8 +325,5 @@ fn classify(line: &[u8]) -> Line {
 
 /// Where the next line feed is.
 pub(crate) fn line_feed(bytes: &[u8]) -> Option<usize> {
-    // `contains` looks at many bytes at once, `position` at one after the other.
-    let skipped = bytes.chunks(64).take_while(|block| !block.contains(&b'\n')).count() * 64;
-    let rest = bytes.get(skipped..)?;
-    rest.iter().position(|byte| *byte == b'\n').map(|at| skipped + at)
+    memchr::memchr(b'\n', bytes)
 }

@@ -32,7 +32,7 @@ impl Encoder {
     pub fn new(encoding: Encoding, recipe: &[u8], encoded_bytes: u64) -> Result<Self> {
         let needless = encoding == Encoding::Identity && !recipe.is_empty();
         if needless || recipe.len() > RECIPE_BYTES_MAX {
-            return Err(Error::corrupt("A recipe has an impossible length. Run a scrub."));
+            return Err(Error::corrupt("A recipe has an impossible length. Restore from a backup."));
         }
         let form = match encoding {
             Encoding::Identity => Form::Identity,
@@ -80,5 +80,5 @@ impl Encoder {
 }
 
 fn wrong_length() -> Error {
-    Error::corrupt("A part does not have the length that its skeleton states. Run a scrub.")
+    Error::corrupt("A part does not have the length that its skeleton states. Restore from a backup.")
 }

@@ -126,7 +126,11 @@ impl PartInfo {
             None => read_text(cursor, MEDIA_TYPE_BYTES_MAX)?,
             Some(position) => match MEDIA_TYPES.get(position) {
                 Some(known) => (*known).to_owned(),
-                None => return Err(Error::corrupt("A skeleton names an unknown media type. Run a scrub.")),
+                None => {
+                    return Err(Error::corrupt(
+                        "A skeleton names an unknown media type. Restore from a backup.",
+                    ));
+                }
             },
         };
         let file_name = if named { Some(read_text(cursor, FILE_NAME_BYTES_MAX)?) } else { None };
@@ -142,12 +146,12 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 fn read_text(cursor: &mut Cursor<'_>, bytes_max: usize) -> Result<String> {
     let len = cursor.len()?;
     if len > bytes_max {
-        return Err(Error::corrupt("A name in a skeleton is too long. Run a scrub."));
+        return Err(Error::corrupt("A name in a skeleton is too long. Restore from a backup."));
     }
     let bytes = cursor.take(len)?;
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.chars().any(char::is_control) => Ok(text.to_owned()),
-        _ => Err(Error::corrupt("A name in a skeleton is not clean text. Run a scrub.")),
+        _ => Err(Error::corrupt("A name in a skeleton is not clean text. Restore from a backup.")),
     }
 }
 

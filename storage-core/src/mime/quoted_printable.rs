@@ -33,7 +33,7 @@ fn read_setup(cursor: &mut Cursor<'_>) -> Result<Setup> {
         Some(rule) if flags >> 5 == 0 => {
             Ok(Setup { rule: *rule, width, crlf: flags & 8 != 0, lower: flags & 16 != 0 })
         }
-        _ => Err(Error::corrupt("A quoted-printable recipe has an unknown setup. Run a scrub.")),
+        _ => Err(Error::corrupt("A quoted-printable recipe has an unknown setup. Restore from a backup.")),
     }
 }
 
@@ -243,5 +243,5 @@ fn digit(value: u8, lower: bool) -> u8 {
 }
 
 fn disagrees() -> Error {
-    Error::corrupt("A quoted-printable part and its recipe disagree. Run a scrub.")
+    Error::corrupt("A quoted-printable part and its recipe disagree. Restore from a backup.")
 }

@@ -65,7 +65,7 @@ impl Tokens {
                 tokens.between.push((tokens.forms.len(), start..at));
             }
             if *byte != b'=' {
-                let run = rest.iter().position(|byte| *byte == b'=').unwrap_or(rest.len());
+                let run = memchr::memchr(b'=', rest).unwrap_or(rest.len());
                 tokens.decoded.extend_from_slice(rest.get(..run).unwrap_or_default());
                 tokens.forms.resize(tokens.forms.len() + run, Form::Raw);
                 at += run;

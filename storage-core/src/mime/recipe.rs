@@ -62,7 +62,11 @@ impl<'a> RecipeOp<'a> {
                 let len = cursor.len()?;
                 Self::Literal(cursor.take(len)?)
             }
-            _ => return Err(Error::corrupt("A base64 recipe holds an unknown operation. Run a scrub.")),
+            _ => {
+                return Err(Error::corrupt(
+                    "A base64 recipe holds an unknown operation. Restore from a backup.",
+                ));
+            }
         };
         Ok(Some(op))
     }

@@ -34,7 +34,8 @@ impl Sink for Nowhere {
 pub fn single_part(info: &PartInfo, bytes: u64) -> Result<Vec<u8>> {
     let mut builder = Builder::new(SplitLimits::default());
     builder.object_begin(info, &mut Nowhere)?;
-    let part = Finished { info: info.clone(), recipe: Vec::new(), decoded_bytes: bytes, encoded_bytes: bytes };
+    let part =
+        Finished { info: info.clone(), recipe: Vec::new(), decoded_bytes: bytes, encoded_bytes: bytes };
     builder.object_end(part, &mut Nowhere)?;
     Ok(builder.finish(&mut Nowhere)?.0)
 }
@@ -67,7 +68,8 @@ mod tests {
 
     #[test]
     fn the_message_id_is_found_again() {
-        let message = b"From: a@example.com\r\nMessage-ID: <1@example.com>\r\n\r\nMessage-ID: <2@example.com>\r\n";
+        let message =
+            b"From: a@example.com\r\nMessage-ID: <1@example.com>\r\n\r\nMessage-ID: <2@example.com>\r\n";
         let skeleton = split(message, SplitLimits::default()).unwrap().split.skeleton;
         let parsed = Skeleton::parse(&skeleton).unwrap();
         assert_eq!(message_id(&skeleton, &parsed).as_deref(), Some("1@example.com"));

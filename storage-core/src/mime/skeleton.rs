@@ -120,7 +120,7 @@ impl Skeleton {
         let mut cursor = Cursor::new(bytes, 0);
         if cursor.byte()? != VERSION {
             return Err(Error::corrupt(
-                "A skeleton has an unknown version. Use a newer build, or run a scrub.",
+                "A skeleton has an unknown version. Use a newer build, or restore from a backup.",
             ));
         }
         let count = cursor.len()?;
@@ -247,5 +247,5 @@ impl Head {
 }
 
 fn malformed() -> Error {
-    Error::corrupt("A skeleton is malformed. Run a scrub.")
+    Error::corrupt("A skeleton is malformed. Restore from a backup.")
 }

@@ -67,14 +67,14 @@ impl<'a> Cursor<'a> {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7f);
             if (index == VARINT_BYTES_MAX - 1 && bits > 1) || (byte == 0 && index > 0) {
-                return Err(Error::corrupt("A stored number is malformed. Run a scrub."));
+                return Err(Error::corrupt("A stored number is malformed. Restore from a backup."));
             }
             value |= bits << (7 * index);
             if byte & 0x80 == 0 {
                 return Ok(value);
             }
         }
-        Err(Error::corrupt("A stored number is malformed. Run a scrub."))
+        Err(Error::corrupt("A stored number is malformed. Restore from a backup."))
     }
 
     /// The next number, as a length.
@@ -92,5 +92,5 @@ impl<'a> Cursor<'a> {
 }
 
 fn truncated() -> Error {
-    Error::corrupt("A skeleton or recipe ends early. Run a scrub.")
+    Error::corrupt("A skeleton or recipe ends early. Restore from a backup.")
 }

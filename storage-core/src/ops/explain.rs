@@ -129,7 +129,9 @@ fn reasons(row: &ItemRow, tenant: &TenantRow, situation: &Situation, read: bool)
     let whose = if tenant.policy.is_some() { "the tenant's own" } else { "the store's" };
     reasons.push(format!(
         "By {whose} policy, content becomes warm after {} days, cold after {}, archive after {}.",
-        situation.policy.warm_after_days, situation.policy.cold_after_days, situation.policy.archive_after_days
+        situation.policy.warm_after_days,
+        situation.policy.cold_after_days,
+        situation.policy.archive_after_days
     ));
     if let Some(pin) = row.pin {
         reasons.push(format!("It is pinned to {}.", pin.name()));

@@ -37,7 +37,11 @@ pub(crate) async fn find(store: &Store, tenant: &TenantRow, kind: ItemKind, id: 
     let ids = [id.to_owned()];
     let found = store.catalog.items_by_caller_id(tenant.key, kind, &ids).await?;
     found.into_iter().next().ok_or_else(|| {
-        Error::not_found(format!("There is no {} {id:?} in tenant {:?}. Check the id and the tenant.", kind.name(), tenant.name))
+        Error::not_found(format!(
+            "There is no {} {id:?} in tenant {:?}. Check the id and the tenant.",
+            kind.name(),
+            tenant.name
+        ))
     })
 }
 
@@ -89,7 +93,9 @@ pub(crate) async fn stat(store: &Store, row: &ItemRow) -> Result<ItemStat> {
     stat.parts = parsed
         .parts()
         .iter()
-        .map(|part| part_stat(part, parts.iter().find(|row| row.part == part.summary.index), row.location.tier))
+        .map(|part| {
+            part_stat(part, parts.iter().find(|row| row.part == part.summary.index), row.location.tier)
+        })
         .collect();
     add_content(&mut stat, &parts);
     Ok(stat)
@@ -112,7 +118,12 @@ pub(crate) fn part_stat(part: &SkeletonPart, row: Option<&PartRow>, skeleton_tie
 }
 
 /// A page of items.
-pub(crate) async fn list(store: &Store, tenant: &TenantRow, kind: ItemKind, mut query: ListQuery) -> Result<Page> {
+pub(crate) async fn list(
+    store: &Store,
+    tenant: &TenantRow,
+    kind: ItemKind,
+    mut query: ListQuery,
+) -> Result<Page> {
     if !(1..=PAGE_ITEMS_MAX).contains(&query.limit) {
         return Err(Error::invalid("A page has 1 to 1,000 items."));
     }

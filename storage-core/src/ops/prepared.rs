@@ -173,7 +173,12 @@ pub(crate) struct PutTarget {
 
 impl PutTarget {
     /// Checks the options and gives the item its id.
-    pub(crate) fn new(store: &Store, tenant: Arc<TenantRow>, kind: ItemKind, options: PutOptions) -> Result<Self> {
+    pub(crate) fn new(
+        store: &Store,
+        tenant: Arc<TenantRow>,
+        kind: ItemKind,
+        options: PutOptions,
+    ) -> Result<Self> {
         check_options(&options)?;
         let created = options.created.unwrap_or_else(|| store.now());
         let id = store.ids.next(created)?;
@@ -184,7 +189,11 @@ impl PutTarget {
     pub(crate) fn content_info(&self) -> PartInfo {
         PartInfo {
             role: Role::Attachment,
-            media_type: self.options.media_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned()),
+            media_type: self
+                .options
+                .media_type
+                .clone()
+                .unwrap_or_else(|| "application/octet-stream".to_owned()),
             file_name: self.options.file_name.clone(),
             encoding: mime::Encoding::Identity,
         }
@@ -216,9 +225,9 @@ impl PutTarget {
 /// The bounds of `interface.md`: ids to 128 bytes, 16 labels, keys to 64 bytes and values to 256.
 fn check_options(options: &PutOptions) -> Result<()> {
     if let Some(id) = &options.caller_id
-        && !(1..=128).contains(&id.len())
+        && (!(1..=128).contains(&id.len()) || id.contains('\0'))
     {
-        return Err(Error::invalid("An id must have 1 to 128 bytes."));
+        return Err(Error::invalid("An id must have 1 to 128 bytes, none of which is NUL."));
     }
     check_labels(&options.labels)?;
     let media_type = options.media_type.as_deref().unwrap_or_default();
@@ -234,11 +243,14 @@ fn check_options(options: &PutOptions) -> Result<()> {
 
 /// The bounds on labels.
 pub(crate) fn check_labels(labels: &std::collections::BTreeMap<String, String>) -> Result<()> {
-    let fits = labels.len() <= 16 && labels.iter().all(|(k, v)| (1..=64).contains(&k.len()) && v.len() <= 256);
+    let fits =
+        labels.len() <= 16 && labels.iter().all(|(k, v)| (1..=64).contains(&k.len()) && v.len() <= 256);
     if fits {
         return Ok(());
     }
-    Err(Error::invalid("At most 16 labels are kept, with keys of 1 to 64 bytes and values of at most 256 bytes."))
+    Err(Error::invalid(
+        "At most 16 labels are kept, with keys of 1 to 64 bytes and values of at most 256 bytes.",
+    ))
 }
 
 /// Splits, proves and hashes an item that is whole in memory.
@@ -252,7 +264,10 @@ pub(crate) fn prepare(target: PutTarget, bytes: &Bytes) -> Result<PreparedPut> {
     }
     let split = mime::split(bytes, SplitLimits::default())?;
     let rebuilt = mime::assemble(&split.split.skeleton, &|object| {
-        usize::try_from(object).ok().and_then(|index| split.objects.get(index)).map(|(_, data)| data.as_slice())
+        usize::try_from(object)
+            .ok()
+            .and_then(|index| split.objects.get(index))
+            .map(|(_, data)| data.as_slice())
     });
     if !rebuilt.is_ok_and(|rebuilt| rebuilt == bytes[..]) {
         // The proof failed: a defect of the splitter. The message is kept as it came.

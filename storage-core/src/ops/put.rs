@@ -48,13 +48,23 @@ pub(crate) async fn put(
     store_buffered(store, log, target, bytes).await
 }
 
-async fn begin_target(store: &Arc<Store>, tenant: &str, kind: ItemKind, options: PutOptions) -> Result<PutTarget> {
+async fn begin_target(
+    store: &Arc<Store>,
+    tenant: &str,
+    kind: ItemKind,
+    options: PutOptions,
+) -> Result<PutTarget> {
     store.check_writable()?;
     let tenant = store.tenant(tenant).await?;
     PutTarget::new(store, tenant, kind, options)
 }
 
-async fn store_buffered(store: &Arc<Store>, log: &LogHandle, target: PutTarget, bytes: Bytes) -> Result<PutReceipt> {
+async fn store_buffered(
+    store: &Arc<Store>,
+    log: &LogHandle,
+    target: PutTarget,
+    bytes: Bytes,
+) -> Result<PutReceipt> {
     let length = bytes.len();
     let prepared = store.foreground.run_sized(length, move || prepare(target, &bytes)).await?;
     log.ask(|reply| Request::Put(Box::new(prepared), reply)).await
@@ -106,7 +116,10 @@ impl PutStream {
         if self.bytes > self.store.settings.item_bytes_max {
             return Err(Error::new(
                 Kind::ResourceExhausted,
-                format!("An item may have at most {} bytes on this server.", self.store.settings.item_bytes_max),
+                format!(
+                    "An item may have at most {} bytes on this server.",
+                    self.store.settings.item_bytes_max
+                ),
             ));
         }
         if let Body::Buffered(buffer) = &mut self.body {
@@ -115,7 +128,8 @@ impl PutStream {
                 return Ok(());
             }
             let begun = std::mem::take(buffer).freeze();
-            let target = self.target.clone().ok_or_else(|| Error::internal("A put was used after its end."))?;
+            let target =
+                self.target.clone().ok_or_else(|| Error::internal("A put was used after its end."))?;
             let mut large = Box::new(LargeWriter::begin(Arc::clone(&self.store), target).await?);
             large.push(begun).await?;
             self.body = Body::Large(large);

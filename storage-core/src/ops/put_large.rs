@@ -75,21 +75,29 @@ impl Splitting {
         }
     }
 
-    /// The skeleton (with the Message-ID), the rest of what the sink produced, and length and hash of the item.
-    fn finish(mut self, target: &PutTarget) -> Result<(Vec<u8>, Option<String>, LargeSink, (u64, Sha256))> {
+    /// The item is over.
+    fn finish(mut self, target: &PutTarget) -> Result<SplitUp> {
         let whole = (self.bytes, Sha256(self.hasher.finalize().into()));
-        let (skeleton, message_id) = match self.splitter {
-            Some(splitter) => {
-                let Split { skeleton, message_id, .. } = splitter.finish(&mut self.sink)?;
-                (skeleton, message_id)
-            }
-            None => {
-                self.sink.part_end(0, self.bytes, self.bytes)?;
-                (mime::single_part(&target.content_info(), self.bytes)?, None)
-            }
+        let (skeleton, message_id) = if let Some(splitter) = self.splitter {
+            let Split { skeleton, message_id, .. } = splitter.finish(&mut self.sink)?;
+            (skeleton, message_id)
+        } else {
+            self.sink.part_end(0, self.bytes, self.bytes)?;
+            (mime::single_part(&target.content_info(), self.bytes)?, None)
         };
-        Ok((skeleton, message_id, self.sink, whole))
+        Ok(SplitUp { skeleton, message_id, produced: self.sink.take(), whole })
     }
+}
+
+/// What splitting came to.
+#[derive(Debug)]
+struct SplitUp {
+    skeleton: Vec<u8>,
+    message_id: Option<String>,
+    /// What the sink produced last.
+    produced: Vec<Produced>,
+    /// Length and hash of the item.
+    whole: (u64, Sha256),
 }
 
 /// A large put in progress.
@@ -108,7 +116,15 @@ impl LargeWriter {
     pub(crate) async fn begin(store: Arc<Store>, target: PutTarget) -> Result<Self> {
         let splitting = Some(Splitting::new(&target)?);
         let open = Some(OpenPack::create_large(&store, store.now()).await?);
-        Ok(Self { store, target, splitting, open, segments: Vec::new(), objects: Vec::new(), waiting_bytes: 0 })
+        Ok(Self {
+            store,
+            target,
+            splitting,
+            open,
+            segments: Vec::new(),
+            objects: Vec::new(),
+            waiting_bytes: 0,
+        })
     }
 
     pub(crate) async fn push(&mut self, bytes: Bytes) -> Result<()> {
@@ -116,11 +132,8 @@ impl LargeWriter {
         for start in (0..bytes.len()).step_by(SEGMENT_BYTES) {
             let piece = bytes.slice(start..bytes.len().min(start + SEGMENT_BYTES));
             let mut splitting = self.splitting.take().ok_or_else(used_up)?;
-            let splitting = self
-                .store
-                .foreground
-                .run(move || splitting.push(&piece).map(|()| splitting))
-                .await?;
+            let splitting =
+                self.store.foreground.run(move || splitting.push(&piece).map(|()| splitting)).await?;
             let produced = self.splitting.insert(splitting).sink.take();
             self.write(produced).await?;
         }
@@ -165,14 +178,17 @@ impl LargeWriter {
     async fn end(mut self, log: &LogHandle) -> Result<PutReceipt> {
         let splitting = self.splitting.take().ok_or_else(used_up)?;
         let target = self.target.clone();
-        let (skeleton, message_id, mut sink, whole) =
+        let SplitUp { skeleton, message_id, produced, whole } =
             self.store.foreground.run(move || splitting.finish(&target)).await?;
-        self.write(sink.take()).await?;
+        self.write(produced).await?;
         let objects = std::mem::take(&mut self.objects);
         let put = self.target.clone().prepared(whole, skeleton, message_id.as_deref(), objects);
         self.prove(&put).await?;
         if self.all_known(&put).await? {
-            // Dropping the pack deletes it; the put refers to what is known.
+            let open = self.open.take().ok_or_else(used_up)?;
+            let (key, name) = (open.key, open.name);
+            drop(open);
+            discard(&self.store, key, name).await;
             return log.ask(|reply| Request::Put(Box::new(put), reply)).await;
         }
         let open = self.open.take().ok_or_else(used_up)?;
@@ -267,7 +283,7 @@ fn used_up() -> Error {
     Error::internal("A large put was used after its end.")
 }
 
-fn cut(block: &crate::ops::read::Block, entry: u32) -> Result<Bytes> {
+fn cut(block: &crate::caches::Block, entry: u32) -> Result<Bytes> {
     let entry = usize::try_from(entry).ok().and_then(|index| block.table.entries.get(index));
     entry.ok_or_else(|| Error::internal("A block that was just written lacks an entry."))?.cut(&block.stream)
 }
@@ -300,7 +316,9 @@ async fn end_pack(mut open: OpenPack, put: PreparedPut) -> Result<LargePut> {
         .objects
         .iter()
         .map(|object| match &object.data {
-            ObjectBytes::Whole(bytes) => At::Here(block.push_object(object.sha256, object.class.code(), bytes)),
+            ObjectBytes::Whole(bytes) => {
+                At::Here(block.push_object(object.sha256, object.class.code(), bytes))
+            }
             ObjectBytes::Segmented(segments) => At::Here(block.push_segmented(&object.manifest(segments))),
             ObjectBytes::Placed(frame, entry) => At::There(*frame, *entry),
         })

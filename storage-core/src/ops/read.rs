@@ -3,23 +3,19 @@
 //!
 //! Sealed packs are read through their index, open log packs through the index that the log keeps in memory.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
 
 use bytes::Bytes;
-use moka::sync::Cache;
 use sha2::Digest;
 use uuid::Uuid;
 
+use crate::caches::Block;
 use crate::catalog::rows::Location;
-use crate::codec::CodecId;
 use crate::codec::Dictionary;
 use crate::error::Error;
+use crate::error::Kind;
 use crate::error::Result;
 use crate::model::Sha256;
-use crate::pack::BlockTable;
 use crate::pack::Entry;
 use crate::pack::EntryBody;
 use crate::pack::Footer;
@@ -30,25 +26,7 @@ use crate::pack::PackIndex;
 use crate::pack::PackName;
 use crate::pack::SegmentPlace;
 use crate::pack::SegmentedEntry;
-use crate::settings::Settings;
 use crate::store::Store;
-
-/// Memory for pack indexes, in bytes.
-const INDEX_CACHE_BYTES: u64 = 16 << 20;
-
-/// What an index entry takes in memory, about.
-const INDEX_ENTRY_BYTES: usize = 96;
-
-/// What a table entry takes in memory, about.
-const TABLE_ENTRY_BYTES: usize = 400;
-
-/// A decoded block.
-#[derive(Debug)]
-pub(crate) struct Block {
-    pub(crate) table: BlockTable,
-    pub(crate) stream: Bytes,
-    pub(crate) codec: CodecId,
-}
 
 /// An object as found in a block.
 #[derive(Debug, Clone)]
@@ -59,81 +37,37 @@ pub(crate) enum StoredObject {
     Segmented(Uuid, Box<SegmentedEntry>),
 }
 
-/// Caches of the read path, each with a budget in bytes.
-#[derive(Debug)]
-pub(crate) struct ReadCaches {
-    indexes: Cache<Uuid, Arc<PackIndex>>,
-    blocks: Cache<(Uuid, u32), Arc<Block>>,
-    dictionaries: Cache<Uuid, Arc<Dictionary>>,
-    open: RwLock<HashMap<Uuid, Arc<RwLock<Vec<IndexEntry>>>>>,
-}
-
-fn weight(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
-}
-
-impl ReadCaches {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        Self {
-            indexes: Cache::builder()
-                .max_capacity(INDEX_CACHE_BYTES)
-                .weigher(|_, index: &Arc<PackIndex>| weight(index.entries().len() * INDEX_ENTRY_BYTES))
-                .build(),
-            blocks: Cache::builder()
-                .max_capacity(settings.block_cache_bytes)
-                .weigher(|_, block: &Arc<Block>| {
-                    weight(block.stream.len() + block.table.entries.len() * TABLE_ENTRY_BYTES)
-                })
-                .build(),
-            dictionaries: Cache::builder()
-                .max_capacity(settings.dictionary_cache_bytes)
-                .weigher(|_, dictionary: &Arc<Dictionary>| weight(dictionary.bytes().len()))
-                .build(),
-            open: RwLock::default(),
-        }
-    }
-
-    /// Registers an open pack whose frames are `index`, which its writer keeps adding to.
-    pub(crate) fn open_pack(&self, pack: Uuid, index: Arc<RwLock<Vec<IndexEntry>>>) {
-        let _ = self.open.write().unwrap_or_else(PoisonError::into_inner).insert(pack, index);
-    }
-
-    /// The pack has an index of its own now.
-    pub(crate) fn sealed_pack(&self, pack: Uuid) {
-        let _ = self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&pack);
-    }
-
-    /// Forgets what is known of a pack that was deleted.
-    pub(crate) fn forget_pack(&self, pack: Uuid) {
-        self.indexes.invalidate(&pack);
-    }
-
-    /// The frames of an open pack, if it is one.
-    pub(crate) fn open_entries(&self, pack: Uuid) -> Option<Vec<IndexEntry>> {
-        let index = Arc::clone(self.open.read().unwrap_or_else(PoisonError::into_inner).get(&pack)?);
-        let entries = index.read().unwrap_or_else(PoisonError::into_inner);
-        Some(entries.clone())
-    }
-
-    fn open_entry(&self, pack: Uuid, frame: u32) -> Option<Result<IndexEntry>> {
-        let index = Arc::clone(self.open.read().unwrap_or_else(PoisonError::into_inner).get(&pack)?);
-        let entries = index.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = usize::try_from(frame).ok().and_then(|ordinal| entries.get(ordinal)).cloned();
-        Some(entry.ok_or_else(|| missing_frame(pack, frame)))
-    }
-}
-
 fn missing_frame(pack: Uuid, frame: u32) -> Error {
-    Error::corrupt(format!("Pack {pack} has no frame {frame}, which the catalog refers to. Run a scrub."))
+    Error::corrupt(format!(
+        "Pack {pack} has no frame {frame}, which the catalog refers to. Restore from a backup."
+    ))
 }
 
 fn wrong_entry(pack: Uuid, frame: u32) -> Error {
-    Error::corrupt(format!("Frame {frame} of pack {pack} does not hold what the catalog expects there. Run a scrub."))
+    Error::corrupt(format!(
+        "Frame {frame} of pack {pack} does not hold what the catalog expects there. Restore from a backup."
+    ))
 }
 
 /// The SHA-256 of some bytes.
 pub(crate) fn sha256(bytes: &[u8]) -> Sha256 {
     Sha256(sha2::Sha256::digest(bytes).into())
+}
+
+/// A pack that is not there is damage to who needs it; [`moved_away`] tells it apart.
+fn gone(pack: Uuid) -> impl FnOnce(Error) -> Error {
+    move |error| match error.kind() {
+        Kind::NotFound => {
+            Error::corrupt(format!("Pack {pack} is missing, and with it what it holds.")).with_source(error)
+        }
+        _ => error,
+    }
+}
+
+/// Whether a pack was not there. A second look-up helps where its content was moved meanwhile.
+pub(crate) fn moved_away(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
+    cause.is_some_and(|cause| cause.kind() == Kind::NotFound)
 }
 
 impl Store {
@@ -143,30 +77,30 @@ impl Store {
             return Ok(index);
         }
         let name = PackName(pack);
-        let length = self.backend.length(name).await?;
+        let length = self.backend.length(name).await.map_err(gone(pack))?;
         let footer_offset = length.saturating_sub(Footer::BYTES as u64);
-        let footer = self.backend.read(name, footer_offset..length).await?;
+        let footer = self.backend.read(name, footer_offset..length).await.map_err(gone(pack))?;
         let footer = Footer::parse(name, &footer, length)?;
         let end = footer.index_offset.saturating_add(u64::from(footer.index_bytes));
-        let bytes = self.backend.read(name, footer.index_offset..end).await?;
+        let bytes = self.backend.read(name, footer.index_offset..end).await.map_err(gone(pack))?;
         let index = Arc::new(PackIndex::parse(&footer, &bytes)?);
         self.caches.indexes.insert(pack, Arc::clone(&index));
         Ok(index)
     }
 
     pub(crate) async fn index_entry(&self, pack: Uuid, frame: u32) -> Result<IndexEntry> {
-        if let Some(entry) = self.caches.open_entry(pack, frame) {
-            return entry;
+        if let Some(entries) = self.caches.open_entries(pack) {
+            return entries.get(frame).ok_or_else(|| missing_frame(pack, frame));
         }
         let index = self.pack_index(pack).await?;
-        index.get(frame).cloned().ok_or_else(|| missing_frame(pack, frame))
+        index.get(frame).copied().ok_or_else(|| missing_frame(pack, frame))
     }
 
     /// A frame, its checksums verified.
     pub(crate) async fn frame(&self, pack: Uuid, frame: u32) -> Result<Frame> {
         let entry = self.index_entry(pack, frame).await?;
         let end = entry.offset.saturating_add(u64::from(entry.bytes()));
-        let bytes = self.backend.read(PackName(pack), entry.offset..end).await?;
+        let bytes = self.backend.read(PackName(pack), entry.offset..end).await.map_err(gone(pack))?;
         Frame::parse(PackName(pack), frame, bytes)
     }
 
@@ -180,7 +114,9 @@ impl Store {
         }
         let rows = self.catalog.dictionaries(None).await?;
         let row = rows.into_iter().find(|row| row.dictionary.id == id).ok_or_else(|| {
-            Error::corrupt(format!("Dictionary {id} is needed and the catalog does not know it. Run a scrub."))
+            Error::corrupt(format!(
+                "Dictionary {id} is needed and the catalog does not know it. Restore from a backup."
+            ))
         })?;
         let frame = self.frame(row.pack_name, row.dictionary.frame).await?;
         let record = frame.head().dictionary()?;
@@ -200,15 +136,13 @@ impl Store {
         }
     }
 
-    /// A decoded block. Blocks that had to be decoded are kept for a while; plain ones are cheap to read again.
+    /// A decoded block, from the cache or its pack. Plain ones are kept, too: a hot message's parts share one frame.
     pub(crate) async fn block(&self, pack: Uuid, ordinal: u32) -> Result<Arc<Block>> {
         if let Some(block) = self.caches.blocks.get(&(pack, ordinal)) {
             return Ok(block);
         }
         let block = Arc::new(self.block_once(pack, ordinal).await?);
-        if block.codec != CodecId::NONE {
-            self.caches.blocks.insert((pack, ordinal), Arc::clone(&block));
-        }
+        self.caches.blocks.insert((pack, ordinal), Arc::clone(&block));
         Ok(block)
     }
 
@@ -217,14 +151,9 @@ impl Store {
         let frame = self.frame(pack, ordinal).await?;
         let dictionary = self.dictionary_of(&frame).await?;
         let bytes = frame.header().stream_stored as usize;
-        self
-            .foreground
+        self.foreground
             .run_sized(bytes, move || {
-                Ok(Block {
-                    table: frame.head().block_table()?,
-                    stream: frame.stream(dictionary.as_deref())?,
-                    codec: frame.header().stream_codec,
-                })
+                Ok(Block { table: frame.head().block_table()?, stream: frame.stream(dictionary.as_deref())? })
             })
             .await
     }
@@ -298,7 +227,7 @@ pub(crate) fn object_in(block: &Block, location: &Location, expected: Sha256) ->
         EntryBody::Object(object) if object.sha256 == expected => {
             if object.transform != crate::pack::TransformId::NONE {
                 return Err(Error::new(
-                    crate::error::Kind::Unimplemented,
+                    Kind::Unimplemented,
                     "This object was written by a newer version. Update the server to read it.",
                 ));
             }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::NewPack;
 use crate::catalog::rows::PackOrigin;
 use crate::catalog::rows::PackProgress;
@@ -25,7 +26,9 @@ use crate::ids::PackKey;
 use crate::model::Tier;
 use crate::ops::log::pack::pack_bytes;
 use crate::ops::replay::Replayer;
+use crate::ops::replay::tenant_change;
 use crate::pack::Footer;
+use crate::pack::FrameKind;
 use crate::pack::Origin;
 use crate::pack::PackHeader;
 use crate::pack::PackName;
@@ -59,18 +62,21 @@ struct Unfinished {
 
 /// Brings catalog and packs together.
 pub(crate) async fn recover(store: &Arc<Store>) -> Result<Recovered> {
-    let mut known: HashMap<Uuid, _> = store.catalog.packs().await?.into_iter().map(|row| (row.name, row)).collect();
+    let mut known: HashMap<Uuid, _> =
+        store.catalog.packs().await?.into_iter().map(|row| (row.name, row)).collect();
     let mut done = Recovered::default();
-    // In order of names, which is the order of their creation: a dedup hit refers to an earlier pack.
+    let mut unfinished = Vec::new();
     for (name, bytes) in store.backend.list().await? {
         let row = known.remove(&name.0);
         let row = match row {
             Some(row) if row.state != PackState::Open => continue,
             row => row.map(|row| (row.key, row.progress)),
         };
-        done.packs += 1;
-        recover_pack(store, Unfinished { name: name.0, bytes, known: row }, &mut done).await?;
+        unfinished.push(Unfinished { name: name.0, bytes, known: row });
     }
+    done.packs = unfinished.len() as u64;
+    let lost = known.values().any(|row| row.state == PackState::Sealed);
+    recover_packs(store, unfinished, lost, &mut done).await?;
     for row in known.into_values() {
         match row.state {
             // Its deletion was under way, or it was never written.
@@ -85,8 +91,72 @@ pub(crate) async fn recover(store: &Arc<Store>) -> Result<Recovered> {
     Ok(done)
 }
 
-async fn recover_pack(store: &Arc<Store>, pack: Unfinished, done: &mut Recovered) -> Result<()> {
-    let Some(header) = read_header(store, &pack).await? else {
+/// Tenants first, then packs of large puts, then the log in order of names, which is the order of creation. A large
+/// put's pack needs nothing but its tenant, while a log pack that was begun before it may refer to its objects, or
+/// delete its item.
+///
+/// Where the catalog relies on packs that are gone (`lost`) while packs stand that it does not know, it is older than
+/// the packs: what it does not know may be the only copy, and nothing is touched.
+async fn recover_packs(
+    store: &Arc<Store>,
+    packs: Vec<Unfinished>,
+    lost: bool,
+    done: &mut Recovered,
+) -> Result<()> {
+    let (mut large, mut others) = (Vec::new(), Vec::new());
+    for pack in packs {
+        let header = read_header(store, &pack).await?;
+        let rewritten = header.as_ref().is_some_and(|header| header.origin == Origin::Rewrite);
+        if lost && rewritten && pack.known.is_none() {
+            return Err(Error::precondition(format!(
+                "The catalog is older than the packs: it relies on packs that are gone and does not know pack {}. \
+                 Put the newest catalog.db (with its -wal file) beside these packs, or restore both from one backup.",
+                pack.name
+            )));
+        }
+        let is_large = header.as_ref().is_some_and(|header| header.origin == Origin::Large);
+        if is_large { &mut large } else { &mut others }.push((pack, header));
+    }
+    if !large.is_empty() {
+        for (pack, header) in &others {
+            if header.as_ref().is_some_and(|header| header.origin == Origin::Log) {
+                replay_tenants(store, pack).await?;
+            }
+        }
+    }
+    for (pack, header) in large.into_iter().chain(others) {
+        recover_pack(store, pack, header, done).await?;
+    }
+    Ok(())
+}
+
+/// Creates the tenants that a log pack tells of. Its watermark stays: all of it is replayed in its turn.
+async fn replay_tenants(store: &Arc<Store>, pack: &Unfinished) -> Result<()> {
+    let mut scanner = Scanner::new(PackName(pack.name), pack.bytes, ScanDepth::Tables);
+    loop {
+        match scanner.step()? {
+            ScanStep::Read { offset, bytes } => {
+                let range = offset..offset.saturating_add(u64::from(bytes));
+                scanner.feed(store.backend.read(PackName(pack.name), range).await?)?;
+            }
+            ScanStep::Frame(frame) if frame.head.header().kind == FrameKind::Tenant => {
+                let change = tenant_change(frame.head.tenant()?);
+                let commit = LogCommit { changes: vec![change], at: store.now(), ..LogCommit::default() };
+                store.catalog.commit(&commit).await?;
+            }
+            ScanStep::Frame(_) => {}
+            ScanStep::End(_) => return Ok(()),
+        }
+    }
+}
+
+async fn recover_pack(
+    store: &Arc<Store>,
+    pack: Unfinished,
+    header: Option<PackHeader>,
+    done: &mut Recovered,
+) -> Result<()> {
+    let Some(header) = header else {
         return delete(store, &pack, done).await;
     };
     let footer = read_footer(store, &pack).await?;
@@ -102,12 +172,6 @@ async fn recover_pack(store: &Arc<Store>, pack: Unfinished, done: &mut Recovered
     let Some(scanned) = replay(store, (&pack, end), header, done).await? else {
         return delete(store, &pack, done).await;
     };
-    if scanned.valid_bytes < scanned.committed_bytes {
-        return Err(Error::corrupt(format!(
-            "Pack {} is damaged before byte {}, where the catalog relies on it. Restore it from a backup.",
-            pack.name, scanned.committed_bytes
-        )));
-    }
     done.torn_bytes += end - scanned.valid_bytes;
     end_pack(store, &pack, scanned, footer.is_some()).await
 }
@@ -115,12 +179,12 @@ async fn recover_pack(store: &Arc<Store>, pack: Unfinished, done: &mut Recovered
 /// What a scan found.
 struct Scanned {
     key: PackKey,
-    committed_bytes: u64,
     valid_bytes: u64,
     writer: PackWriter,
 }
 
-/// Scans a pack up to `end` and replays what lies beyond its watermark. None where it has no frame at all.
+/// Scans a pack up to `end` and replays what lies beyond its watermark. None where it has no frame at all. `Corrupt`
+/// where it is damaged before the watermark: then nothing of it may be cut off or deleted.
 async fn replay(
     store: &Arc<Store>,
     (pack, end): (&Unfinished, u64),
@@ -128,7 +192,7 @@ async fn replay(
     done: &mut Recovered,
 ) -> Result<Option<Scanned>> {
     let mut scanner = Scanner::new(PackName(pack.name), end, ScanDepth::Everything);
-    let mut writer = PackWriter::new(header.clone());
+    let mut writer = PackWriter::new(header);
     let mut known = pack.known;
     let ended = loop {
         match scanner.step()? {
@@ -154,11 +218,16 @@ async fn replay(
     if let Some(why) = &ended.torn {
         tracing::warn!(pack = %pack.name, valid_bytes = ended.valid_bytes, why, "a torn tail is cut off");
     }
-    let Some((key, progress)) = known.filter(|_| ended.frames > 0) else {
-        return Ok(None);
-    };
-    let (committed_bytes, valid_bytes) = (progress.committed_bytes, ended.valid_bytes);
-    Ok(Some(Scanned { key, committed_bytes, valid_bytes, writer }))
+    // The watermark of a pack that was committed as a whole lies behind its index, at which the scan ends.
+    let relied_on = pack.known.map_or(0, |(_, progress)| progress.committed_bytes.min(end));
+    if ended.valid_bytes < relied_on {
+        return Err(Error::corrupt(format!(
+            "Pack {} is damaged before byte {relied_on}, where the catalog relies on it. Restore it from a backup.",
+            pack.name
+        )));
+    }
+    let known = known.filter(|_| ended.frames > 0);
+    Ok(known.map(|(key, _)| Scanned { key, valid_bytes: ended.valid_bytes, writer }))
 }
 
 /// Ends the pack with its index, if it has none, and seals it in the catalog.
@@ -174,7 +243,7 @@ async fn end_pack(store: &Store, pack: &Unfinished, scanned: Scanned, ended: boo
 /// Adds the row of a pack whose row was lost with the catalog's last commits.
 async fn adopt(store: &Store, header: &PackHeader) -> Result<(PackKey, PackProgress)> {
     let origin = if header.origin == Origin::Large { PackOrigin::Large } else { PackOrigin::Log };
-    let progress = PackProgress::of(pack_bytes(PackWriter::new(header.clone()).counters()));
+    let progress = PackProgress::of(pack_bytes(PackWriter::new(*header).counters()));
     let new = NewPack {
         name: header.name.0,
         origin,
@@ -204,7 +273,10 @@ async fn read_header(store: &Store, pack: &Unfinished) -> Result<Option<PackHead
     let bytes = store.backend.read(PackName(pack.name), 0..PackHeader::BYTES as u64).await?;
     match PackHeader::parse(&bytes) {
         Ok(header) if header.name.0 == pack.name => Ok(Some(header)),
-        Ok(_) => Err(Error::corrupt(format!("The file of pack {} holds another pack. Restore it from a backup.", pack.name))),
+        Ok(_) => Err(Error::corrupt(format!(
+            "The file of pack {} holds another pack. Restore it from a backup.",
+            pack.name
+        ))),
         Err(error) if error.kind() == Kind::Corrupt && pack.bytes == PackHeader::BYTES as u64 => Ok(None),
         Err(error) => Err(error),
     }

@@ -27,6 +27,7 @@ use crate::pack::FrameKind;
 use crate::pack::MessageRecord;
 use crate::pack::PolicyRecord;
 use crate::pack::ScannedFrame;
+use crate::pack::TenantRecord;
 use crate::store::Store;
 
 /// Replays the frames of one pack.
@@ -62,15 +63,12 @@ impl<'a> Replayer<'a> {
             }
             FrameKind::Policy => {
                 let tenant = self.tenant(tenant).await?;
-                commit.changes.extend(frame.head.policies()?.into_iter().map(|record| policy(tenant, record)));
+                commit
+                    .changes
+                    .extend(frame.head.policies()?.into_iter().map(|record| policy(tenant, record)));
             }
             FrameKind::Tenant => {
-                let record = frame.head.tenant()?;
-                commit.changes.push(LogChange::Tenant {
-                    id: record.id,
-                    name: record.name,
-                    created: record.created,
-                });
+                commit.changes.push(tenant_change(frame.head.tenant()?));
             }
             FrameKind::Segment | FrameKind::Dictionary => {}
         }
@@ -80,7 +78,9 @@ impl<'a> Replayer<'a> {
     async fn tenant(&self, id: Uuid) -> Result<TenantKey> {
         let rows = self.store.catalog.tenants().await?;
         rows.iter().find(|row| row.id == id).map(|row| row.key).ok_or_else(|| {
-            Error::corrupt(format!("The log speaks of tenant {id} before it was created. Restore from a backup."))
+            Error::corrupt(format!(
+                "The log speaks of tenant {id} before it was created. Restore from a backup."
+            ))
         })
     }
 
@@ -105,7 +105,7 @@ impl<'a> Replayer<'a> {
                 continue;
             };
             let record = &message.record;
-            if self.store.catalog.item_by_uuid(tenant, record.kind, record.id).await?.is_none() {
+            if !self.is_settled(tenant, record).await? {
                 let place = Place { pack: self.pack, frame: frame.place.ordinal, entry: number };
                 commit.items.push(item(record, (tenant, place, u64::from(entry.bytes)), &objects)?);
             }
@@ -113,6 +113,18 @@ impl<'a> Replayer<'a> {
         // An object that nothing came to refer to is not added.
         drop_unreferenced(commit);
         Ok(())
+    }
+
+    /// Whether a message is not to be added: it is there, or its caller's id is. The latter is a large put that was
+    /// refused after its pack was complete, by a process that ended before it deleted that pack.
+    async fn is_settled(&self, tenant: TenantKey, record: &MessageRecord) -> Result<bool> {
+        if self.store.catalog.item_by_uuid(tenant, record.kind, record.id).await?.is_some() {
+            return Ok(true);
+        }
+        let Some(id) = record.caller_id.clone() else {
+            return Ok(false);
+        };
+        Ok(!self.store.catalog.items_by_caller_id(tenant, record.kind, &[id]).await?.is_empty())
     }
 }
 
@@ -129,7 +141,9 @@ impl Objects {
             match &entry.body {
                 EntryBody::Object(object) => hashes.push(object.sha256),
                 EntryBody::Segmented(object) => hashes.push(object.sha256),
-                EntryBody::Message(message) => hashes.extend(message.record.parts.iter().map(|part| part.object)),
+                EntryBody::Message(message) => {
+                    hashes.extend(message.record.parts.iter().map(|part| part.object));
+                }
             }
         }
         hashes.sort_unstable();
@@ -155,7 +169,10 @@ fn item(
 ) -> Result<NewItem> {
     let part = |part: &crate::pack::PartRecord| {
         let object = objects.found.get(&part.object).copied().ok_or_else(|| {
-            Error::corrupt(format!("Message {} refers to object {}, which is nowhere. Restore from a backup.", record.id, part.object))
+            Error::corrupt(format!(
+                "Message {} refers to object {}, which is nowhere. Restore from a backup.",
+                record.id, part.object
+            ))
         })?;
         Ok(NewPart {
             part: part.index,
@@ -191,6 +208,11 @@ fn drop_unreferenced(commit: &mut LogCommit) {
     if commit.items.is_empty() {
         commit.objects.clear();
     }
+}
+
+/// What a tenant's record says.
+pub(crate) fn tenant_change(record: TenantRecord) -> LogChange {
+    LogChange::Tenant { id: record.id, name: record.name, created: record.created }
 }
 
 fn policy(tenant: TenantKey, record: PolicyRecord) -> LogChange {

@@ -64,7 +64,8 @@ impl Rewrite {
     pub(crate) async fn begin(store: &Store, tier: Tier) -> Result<Self> {
         let created = store.now();
         let name = store.ids.next(created)?;
-        let writer = PackWriter::new(PackHeader { name: PackName(name), origin: Origin::Rewrite, tier, created });
+        let writer =
+            PackWriter::new(PackHeader { name: PackName(name), origin: Origin::Rewrite, tier, created });
         let (frames, queue) = mpsc::channel(QUEUE_FRAMES);
         let backend: Arc<dyn LogBackend> = Arc::clone(&store.backend);
         let written = tokio::spawn(async move { backend.put(PackName(name), &mut Frames(queue)).await });

@@ -15,10 +15,10 @@ use crate::catalog::rows::Statistics;
 use crate::catalog::rows::StatisticsRow;
 use crate::catalog::rows::TenantRow;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::error::Result;
 use crate::media::MediaClass;
 use crate::model::Tier;
+use crate::ops::read::moved_away;
 use crate::pack::FrameKind;
 use crate::pack::IndexEntry;
 use crate::report::Added;
@@ -48,7 +48,8 @@ impl Stored {
 
     fn add_frame(&mut self, tier: Tier, entry: &IndexEntry) {
         if matches!(entry.kind, FrameKind::Block | FrameKind::Segment) {
-            let codec = self.codecs.entry(tier).or_default().entry(entry.codec.name().to_owned()).or_default();
+            let codec =
+                self.codecs.entry(tier).or_default().entry(entry.codec.name().to_owned()).or_default();
             *codec += u64::from(entry.stream_stored);
         }
     }
@@ -83,11 +84,11 @@ impl Store {
     /// The frames of a pack. A pack that vanished meanwhile has none.
     async fn frames_of(&self, pack: &PackRow) -> Result<Vec<IndexEntry>> {
         if let Some(entries) = self.caches.open_entries(pack.name) {
-            return Ok(entries);
+            return Ok(entries.all());
         }
         match self.pack_index(pack.name).await {
             Ok(index) => Ok(index.entries().to_vec()),
-            Err(error) if error.kind() == Kind::NotFound => Ok(Vec::new()),
+            Err(error) if moved_away(&error) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

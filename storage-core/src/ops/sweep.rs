@@ -11,11 +11,11 @@ use crate::catalog::rows::PackRow;
 use crate::catalog::rows::PackState;
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::error::Result;
 use crate::ops::log::LogHandle;
 use crate::ops::log::Request;
 use crate::ops::log::group::GONE_MILLIS;
+use crate::ops::read::moved_away;
 use crate::pack::EncodedFrame;
 use crate::pack::Frame;
 use crate::pack::FrameKind;
@@ -41,13 +41,13 @@ pub(crate) async fn sweep(store: &Arc<Store>, log: &LogHandle, options: SweepOpt
     condemn(store, now, &options, &mut report).await?;
     let due = due(store, now, options.grace, &mut report).await?;
     if dry_run {
-        let fresh = report.packs_condemned.min(u64::from(options.grace.is_zero()) * u64::MAX);
+        let fresh = if options.grace.is_zero() { report.packs_condemned } else { 0 };
         report.packs_deleted = due.len() as u64 + fresh;
         report.bytes_deleted = due.iter().map(|pack| pack.progress.bytes.total()).sum();
         return Ok(report);
     }
     for pack in &due {
-        carry(store, log, pack).await?;
+        carry(store, log, pack, &due).await?;
     }
     if !due.is_empty() {
         store.catalog.barrier().await?;
@@ -63,9 +63,15 @@ pub(crate) async fn sweep(store: &Arc<Store>, log: &LogHandle, options: SweepOpt
 }
 
 /// Starts the grace period of packs that are not needed any more.
-async fn condemn(store: &Store, now: Timestamp, options: &SweepOptions, report: &mut SweepReport) -> Result<()> {
+async fn condemn(
+    store: &Store,
+    now: Timestamp,
+    options: &SweepOptions,
+    report: &mut SweepReport,
+) -> Result<()> {
     let dead = store.catalog.dead_packs().await?;
-    let fresh: Vec<_> = dead.iter().filter(|pack| pack.state == PackState::Sealed).map(|pack| pack.key).collect();
+    let fresh: Vec<_> =
+        dead.iter().filter(|pack| pack.state == PackState::Sealed).map(|pack| pack.key).collect();
     report.packs_condemned = fresh.len() as u64;
     if options.dry_run || fresh.is_empty() {
         return Ok(());
@@ -74,7 +80,12 @@ async fn condemn(store: &Store, now: Timestamp, options: &SweepOptions, report: 
 }
 
 /// Condemned packs whose grace period is over.
-async fn due(store: &Store, now: Timestamp, grace: Duration, report: &mut SweepReport) -> Result<Vec<PackRow>> {
+async fn due(
+    store: &Store,
+    now: Timestamp,
+    grace: Duration,
+    report: &mut SweepReport,
+) -> Result<Vec<PackRow>> {
     let mut due = Vec::new();
     for pack in store.catalog.dead_packs().await? {
         let PackState::Condemned(since) = pack.state else {
@@ -89,22 +100,24 @@ async fn due(store: &Store, now: Timestamp, grace: Duration, report: &mut SweepR
     Ok(due)
 }
 
-/// Copies what outlives the pack into the log: tombstones as long as an older pack stands that may hold the record they
-/// speak of, tenants, and policies that are still the newest word.
-async fn carry(store: &Arc<Store>, log: &LogHandle, pack: &PackRow) -> Result<()> {
+/// Copies what outlives the pack into the log: tombstones as long as a pack may hold the record they speak of (an older
+/// one, or one that a migration was writing when the item was deleted), tenants, and policies that are still the newest
+/// word.
+async fn carry(store: &Arc<Store>, log: &LogHandle, pack: &PackRow, due: &[PackRow]) -> Result<()> {
     let index = match store.pack_index(pack.name).await {
         Ok(index) => index,
         // The file was deleted before a crash; what it held was carried then.
-        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+        Err(error) if moved_away(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let older = store.catalog.packs().await?.iter().any(|other| {
-        other.key < pack.key && !matches!(other.state, PackState::Condemned(_))
-    });
+    let packs = store.catalog.packs().await?;
+    let older =
+        packs.iter().any(|other| other.key < pack.key && !due.iter().any(|gone| gone.key == other.key));
+    let recent = store.now().0.saturating_sub(pack.created.0) < GONE_MILLIS;
     let mut frames = Vec::new();
     for entry in index.entries() {
         let wanted = match entry.kind {
-            FrameKind::Tombstone => older,
+            FrameKind::Tombstone => older || recent,
             FrameKind::Tenant => true,
             FrameKind::Policy => {
                 let frame = store.frame(pack.name, entry.ordinal).await?;
@@ -125,10 +138,9 @@ async fn carry(store: &Arc<Store>, log: &LogHandle, pack: &PackRow) -> Result<()
 /// Whether a policy frame says what the catalog says. An older word must not come after a newer one in the log.
 async fn is_current(store: &Store, frame: &Frame) -> Result<bool> {
     let tenants = store.catalog.tenants().await?;
-    let tenant = tenants
-        .iter()
-        .find(|row| row.id == frame.header().tenant)
-        .ok_or_else(|| Error::corrupt("A policy frame belongs to a tenant that the catalog does not know."))?;
+    let tenant = tenants.iter().find(|row| row.id == frame.header().tenant).ok_or_else(|| {
+        Error::corrupt("A policy frame belongs to a tenant that the catalog does not know.")
+    })?;
     for record in frame.head().policies()? {
         let current = match record {
             PolicyRecord::Tier(record) => record.json == tenant.policy,

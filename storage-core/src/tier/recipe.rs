@@ -25,9 +25,11 @@ pub const COLD_LEVEL: i32 = 9;
 pub fn block_recipe(tier: Tier, class: MediaClass) -> BlockRecipe {
     match tier {
         Tier::Hot => BlockRecipe { block_bytes: 64 << 10, stream: Codec::None, table: Codec::None },
-        Tier::Warm => {
-            BlockRecipe { block_bytes: 64 << 10, stream: Codec::Lz4, table: Codec::Zstd { level: COLD_LEVEL } }
-        }
+        Tier::Warm => BlockRecipe {
+            block_bytes: 64 << 10,
+            stream: Codec::Lz4,
+            table: Codec::Zstd { level: COLD_LEVEL },
+        },
         Tier::Cold => BlockRecipe {
             block_bytes: 128 << 10,
             stream: Codec::Zstd { level: COLD_LEVEL },

@@ -19,6 +19,9 @@ use crate::proto;
 use crate::proto::IngestRequest;
 use crate::proto::ingest_request::Frame;
 
+/// Complete messages up to this many bytes are copied out of the buffer they were received in.
+const COPIED_BYTES_MAX: usize = 128 << 10;
+
 const UNKNOWN: &str = "No unfinished message has this correlation id; begin it first.";
 const TWICE_OPEN: &str = "This correlation id was begun again before its message was complete; send both messages again, under two ids.";
 const NOT_ANSWERED: &str =
@@ -36,6 +39,7 @@ pub(super) struct Bounds {
     pub(super) collect_bytes_max: usize,
     pub(super) messages_max: usize,
     pub(super) bytes_max: usize,
+    pub(super) submitted_bytes_max: usize,
     pub(super) large_max: usize,
 }
 
@@ -94,7 +98,10 @@ impl Assembly {
     pub(super) fn is_full(&self) -> bool {
         let messages = self.open.len() + self.submitted.len();
         let bytes = self.open_bytes + self.submitted_bytes;
-        !self.submitted.is_empty() && (messages >= self.bounds.messages_max || bytes >= self.bounds.bytes_max)
+        !self.submitted.is_empty()
+            && (messages >= self.bounds.messages_max
+                || bytes >= self.bounds.bytes_max
+                || self.submitted_bytes >= self.bounds.submitted_bytes_max)
     }
 
     /// Whether a message is begun and not complete.
@@ -109,9 +116,10 @@ impl Assembly {
             Some(Frame::Begin(options)) => self.begin(id, options),
             Some(Frame::Data(data)) => self.data(id, &data),
             Some(Frame::End(end)) => self.end(id, end.data),
+            Some(Frame::Whole(whole)) => self.whole(id, whole),
             None => self.fail(
                 id,
-                Status::invalid_argument("A frame is `begin`, `data` or `end`; this one is empty."),
+                Status::invalid_argument("A frame is `begin`, `data`, `end` or `whole`; this one is empty."),
             ),
         }
     }
@@ -153,6 +161,16 @@ impl Assembly {
             }
             Err(status) => self.fail(id, status),
         }
+    }
+
+    /// A message in one frame. A failure leaves nothing to swallow: no further frame of it comes.
+    fn whole(&mut self, id: u64, whole: proto::IngestWhole) -> Step {
+        let step = self.begin(id, whole.options.unwrap_or_default());
+        if let Step::Wait = step {
+            return self.end(id, whole.data);
+        }
+        let _swallow_nothing = self.forget_failed(id);
+        step
     }
 
     fn data(&mut self, id: u64, data: &Bytes) -> Step {
@@ -225,7 +243,8 @@ impl Assembly {
 
 fn joined(mut first: BytesMut, rest: Bytes) -> Bytes {
     if first.is_empty() {
-        return rest;
+        // A short slice would keep the whole buffer it was received in.
+        return if rest.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&rest) } else { rest };
     }
     first.extend_from_slice(&rest);
     first.freeze()

@@ -43,6 +43,7 @@ const BOUNDS: Bounds = Bounds {
     collect_bytes_max: limits::INGEST_COLLECT_BYTES_MAX,
     messages_max: limits::INGEST_MESSAGES_MAX,
     bytes_max: limits::INGEST_BYTES_MAX,
+    submitted_bytes_max: limits::INGEST_SUBMITTED_BYTES_MAX,
     large_max: limits::INGEST_LARGE_MAX,
 };
 

@@ -16,7 +16,8 @@ use crate::proto::IngestRequest;
 use crate::proto::PutOptions;
 use crate::proto::ingest_request::Frame;
 
-const BOUNDS: Bounds = Bounds { collect_bytes_max: 10, messages_max: 3, bytes_max: 20, large_max: 1 };
+const BOUNDS: Bounds =
+    Bounds { collect_bytes_max: 10, messages_max: 3, bytes_max: 20, submitted_bytes_max: 20, large_max: 1 };
 
 fn begin(id: u64) -> IngestRequest {
     IngestRequest { correlation_id: id, frame: Some(Frame::Begin(PutOptions::default())) }

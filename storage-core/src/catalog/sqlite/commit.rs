@@ -1,6 +1,8 @@
 //! One group of the log in one transaction: objects, items, references, changes, statistics, watermark.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
 
 use sqlx::QueryBuilder;
 use sqlx::Row;
@@ -37,12 +39,14 @@ use crate::model::Tier;
 type Increments = BTreeMap<(TenantKey, Tier), Statistics>;
 
 /// Applies a group. See [`crate::catalog::Catalog::commit`].
-pub(super) async fn commit(pool: &SqlitePool, group: &LogCommit) -> Result<()> {
+pub(super) async fn commit(pool: &SqlitePool, keys: &Keys, group: &LogCommit) -> Result<()> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("starting a commit"))?;
     let mut sums = Increments::new();
-    let first_object = next_id(&mut tx, "SELECT coalesce(max(id), 0) + 1 FROM content_objects").await?;
+    let first_object =
+        next_id(&mut tx, &keys.objects, "SELECT coalesce(max(id), 0) + 1 FROM content_objects").await?;
     insert_objects(&mut tx, &group.objects, first_object, &mut sums).await?;
-    let first_item = next_id(&mut tx, "SELECT coalesce(max(id), 0) + 1 FROM email_messages").await?;
+    let first_item =
+        next_id(&mut tx, &keys.items, "SELECT coalesce(max(id), 0) + 1 FROM email_messages").await?;
     insert_items(&mut tx, &group.items, first_item, &mut sums).await?;
     insert_parts(&mut tx, group, first_item, first_object).await?;
     for change in &group.changes {
@@ -52,13 +56,29 @@ pub(super) async fn commit(pool: &SqlitePool, group: &LogCommit) -> Result<()> {
     for (pack, progress) in &group.packs {
         set_progress(&mut tx, *pack, *progress).await?;
     }
+    give(&keys.objects, offset(first_object, group.objects.len()));
+    give(&keys.items, offset(first_item, group.items.len()));
     tx.commit().await.map_err(failed("committing"))
 }
 
+/// The first keys not given yet. A key is not given twice while the catalog is open: a migration may hold the key of
+/// an item that was deleted meanwhile, and must not find another one under it.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    items: AtomicI64,
+    objects: AtomicI64,
+}
+
 /// The next free key. Keys are given in order, so rows append and indexes by key stay dense.
-async fn next_id(tx: &mut SqliteConnection, sql: &'static str) -> Result<i64> {
+async fn next_id(tx: &mut SqliteConnection, given: &AtomicI64, sql: &'static str) -> Result<i64> {
     let row = sqlx::query(sql).fetch_one(tx).await.map_err(failed("numbering rows"))?;
-    get(&row, 0)
+    let free: i64 = get(&row, 0)?;
+    Ok(given.fetch_max(free, Ordering::SeqCst).max(free))
+}
+
+/// Notes that the keys before `next` are given.
+fn give(given: &AtomicI64, next: i64) {
+    let _ = given.fetch_max(next, Ordering::SeqCst);
 }
 
 fn offset(first: i64, index: usize) -> i64 {
@@ -71,7 +91,8 @@ async fn insert_objects(
     first: i64,
     sums: &mut Increments,
 ) -> Result<()> {
-    let numbered: Vec<(i64, &NewObject)> = objects.iter().enumerate().map(|(i, o)| (offset(first, i), o)).collect();
+    let numbered: Vec<(i64, &NewObject)> =
+        objects.iter().enumerate().map(|(i, o)| (offset(first, i), o)).collect();
     for chunk in chunks(&numbered) {
         let mut sql = QueryBuilder::<Sqlite>::new(
             "INSERT INTO content_objects (id, tenant_id, sha256, bytes, class, pack_id, frame, entry) ",
@@ -106,7 +127,8 @@ async fn insert_items(
     first: i64,
     sums: &mut Increments,
 ) -> Result<()> {
-    let numbered: Vec<(i64, &NewItem)> = items.iter().enumerate().map(|(i, item)| (offset(first, i), item)).collect();
+    let numbered: Vec<(i64, &NewItem)> =
+        items.iter().enumerate().map(|(i, item)| (offset(first, i), item)).collect();
     for chunk in chunks(&numbered) {
         let mut sql = QueryBuilder::<Sqlite>::new(INSERT_ITEMS);
         let _ = sql.push_values(chunk, |mut row, (id, item)| {
@@ -151,14 +173,21 @@ fn by_kind(sum: &mut Statistics, kind: ItemKind) -> &mut i64 {
     }
 }
 
-async fn insert_parts(tx: &mut SqliteConnection, group: &LogCommit, first_item: i64, first_object: i64) -> Result<()> {
+async fn insert_parts(
+    tx: &mut SqliteConnection,
+    group: &LogCommit,
+    first_item: i64,
+    first_object: i64,
+) -> Result<()> {
     let mut rows = Vec::new();
     for (index, item) in group.items.iter().enumerate() {
         for part in &item.parts {
             let object = match part.object {
                 ObjectRef::Known(ObjectKey(key)) => key,
                 ObjectRef::New(index) if index < group.objects.len() => offset(first_object, index),
-                ObjectRef::New(_) => return Err(Error::internal("A part refers to an object outside its group.")),
+                ObjectRef::New(_) => {
+                    return Err(Error::internal("A part refers to an object outside its group."));
+                }
             };
             rows.push((offset(first_item, index), part, object));
         }
@@ -181,16 +210,23 @@ async fn insert_parts(tx: &mut SqliteConnection, group: &LogCommit, first_item: 
     Ok(())
 }
 
-async fn apply(tx: &mut SqliteConnection, change: &LogChange, at: Timestamp, sums: &mut Increments) -> Result<()> {
+async fn apply(
+    tx: &mut SqliteConnection,
+    change: &LogChange,
+    at: Timestamp,
+    sums: &mut Increments,
+) -> Result<()> {
     match change {
         LogChange::Tenant { id, name, created } => {
-            let _ = sqlx::query("INSERT INTO tenants (uuid, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-                .bind(blob(*id))
-                .bind(name)
-                .bind(created.0)
-                .execute(tx)
-                .await
-                .map_err(failed("adding a tenant"))?;
+            let _ = sqlx::query(
+                "INSERT INTO tenants (uuid, name, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(blob(*id))
+            .bind(name)
+            .bind(created.0)
+            .execute(tx)
+            .await
+            .map_err(failed("adding a tenant"))?;
             Ok(())
         }
         LogChange::Policy { tenant, policy } => {

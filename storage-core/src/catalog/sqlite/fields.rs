@@ -42,7 +42,8 @@ where
     T: Decode<'r, Sqlite> + Type<Sqlite>,
     I: ColumnIndex<SqliteRow>,
 {
-    row.try_get(index).map_err(|source| Error::corrupt("A row of the catalog cannot be read.").with_source(source))
+    row.try_get(index)
+        .map_err(|source| Error::corrupt("A row of the catalog cannot be read.").with_source(source))
 }
 
 /// A count or length.
@@ -62,7 +63,7 @@ pub(super) fn get_u8(row: &SqliteRow, index: &str) -> Result<u8> {
 
 /// The error for a value out of range.
 pub(super) fn corrupt(column: &str) -> Error {
-    Error::corrupt(format!("The catalog holds an impossible value in {column}. Run a scrub."))
+    Error::corrupt(format!("The catalog holds an impossible value in {column}. Restore from a backup."))
 }
 
 /// A length or counter as SQLite keeps it. Nothing here comes near 2^63.
@@ -99,10 +100,7 @@ pub(super) fn tier_code(tier: Tier) -> i64 {
 
 /// The tier of a code.
 pub(super) fn tier_of(code: i64) -> Result<Tier> {
-    usize::try_from(code)
-        .ok()
-        .and_then(|index| Tier::ALL.get(index).copied())
-        .ok_or_else(|| corrupt("tier"))
+    usize::try_from(code).ok().and_then(|index| Tier::ALL.get(index).copied()).ok_or_else(|| corrupt("tier"))
 }
 
 /// A kind as stored.

@@ -131,7 +131,10 @@ pub(super) async fn counted(pool: &SqlitePool, tenant: Option<TenantKey>) -> Res
     rows.iter().map(statistics_row).collect()
 }
 
-pub(super) async fn objects_by_class(pool: &SqlitePool, tenant: Option<TenantKey>) -> Result<Vec<(u8, u64, u64)>> {
+pub(super) async fn objects_by_class(
+    pool: &SqlitePool,
+    tenant: Option<TenantKey>,
+) -> Result<Vec<(u8, u64, u64)>> {
     let rows = sqlx::query(
         "SELECT class, count(*) AS n, sum(bytes) AS bytes FROM content_objects \
          WHERE ?1 IS NULL OR tenant_id = ?1 GROUP BY class ORDER BY class",
@@ -144,12 +147,14 @@ pub(super) async fn objects_by_class(pool: &SqlitePool, tenant: Option<TenantKey
 }
 
 pub(super) async fn start_job(pool: &SqlitePool, kind: &str, at: Timestamp) -> Result<JobKey> {
-    let row = sqlx::query("INSERT INTO jobs (kind, state, created, detail) VALUES (?, 'running', ?, '') RETURNING id")
-        .bind(kind)
-        .bind(at.0)
-        .fetch_one(pool)
-        .await
-        .map_err(failed("starting a job"))?;
+    let row = sqlx::query(
+        "INSERT INTO jobs (kind, state, created, detail) VALUES (?, 'running', ?, '') RETURNING id",
+    )
+    .bind(kind)
+    .bind(at.0)
+    .fetch_one(pool)
+    .await
+    .map_err(failed("starting a job"))?;
     Ok(JobKey(get(&row, 0)?))
 }
 

@@ -112,7 +112,8 @@ pub(super) async fn objects_by_hash(
     let mut found = Vec::new();
     for chunk in chunks(hashes) {
         let mut sql = QueryBuilder::<Sqlite>::new(OBJECT);
-        let _ = sql.push("WHERE o.tenant_id = ").push_bind(tenant.0).push(" AND substr(o.sha256, 1, 16) IN (");
+        let _ =
+            sql.push("WHERE o.tenant_id = ").push_bind(tenant.0).push(" AND substr(o.sha256, 1, 16) IN (");
         let mut list = sql.separated(", ");
         for hash in chunk {
             let prefix = hash.0.first_chunk::<HASH_PREFIX_BYTES>().map(|prefix| prefix.to_vec());
@@ -158,7 +159,8 @@ pub(super) async fn deleted_caller_ids(
 ) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for chunk in chunks(ids) {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT caller_id FROM email_tombstones WHERE tenant_id = ");
+        let mut sql =
+            QueryBuilder::<Sqlite>::new("SELECT caller_id FROM email_tombstones WHERE tenant_id = ");
         let _ = sql.push_bind(tenant.0).push(" AND kind = ").push_bind(kind_code(kind));
         let _ = sql.push(" AND deleted > ").push_bind(since.0).push(" AND caller_id IN (");
         push_texts(&mut sql, chunk);
@@ -186,7 +188,11 @@ pub(super) async fn by_uuid(
     id: Uuid,
 ) -> Result<Option<ItemRow>> {
     let mut sql = QueryBuilder::<Sqlite>::new(ITEM);
-    let _ = sql.push("WHERE m.tenant_id = ").push_bind(tenant.0).push(" AND m.kind = ").push_bind(kind_code(kind));
+    let _ = sql
+        .push("WHERE m.tenant_id = ")
+        .push_bind(tenant.0)
+        .push(" AND m.kind = ")
+        .push_bind(kind_code(kind));
     let _ = sql.push(" AND m.uuid = ").push_bind(blob(id));
     let row = sql.build().fetch_optional(pool).await.map_err(failed("looking up an id"))?;
     row.as_ref().map(item).transpose()
@@ -225,7 +231,11 @@ pub(super) async fn list(
     query: &ListQuery,
 ) -> Result<Vec<ItemRow>> {
     let mut sql = QueryBuilder::<Sqlite>::new(ITEM);
-    let _ = sql.push("WHERE m.tenant_id = ").push_bind(tenant.0).push(" AND m.kind = ").push_bind(kind_code(kind));
+    let _ = sql
+        .push("WHERE m.tenant_id = ")
+        .push_bind(tenant.0)
+        .push(" AND m.kind = ")
+        .push_bind(kind_code(kind));
     if let Some(after) = query.after {
         let _ = sql.push(" AND m.uuid > ").push_bind(blob(after));
     }

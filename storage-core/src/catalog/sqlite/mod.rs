@@ -71,15 +71,22 @@ pub struct SqliteCatalog {
     writer: SqlitePool,
     readers: SqlitePool,
     file: PathBuf,
+    keys: commit::Keys,
 }
 
 /// Turns a database failure into an error of ours at the edge.
 fn failed(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     move |source| {
-        let full = source.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == "13");
+        let full = source
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| code == "13");
         if full {
-            return Error::new(Kind::ResourceExhausted, "The disk that holds the catalog is full. Free some space.")
-                .with_source(source);
+            return Error::new(
+                Kind::ResourceExhausted,
+                "The disk that holds the catalog is full. Free some space.",
+            )
+            .with_source(source);
         }
         Error::new(Kind::Io, format!("The catalog failed while {doing}.")).with_source(source)
     }
@@ -97,7 +104,6 @@ impl SqliteCatalog {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("trusted_schema", "OFF")
-            .pragma("temp_store", "MEMORY")
             .pragma("wal_autocheckpoint", "4000")
             .statement_cache_capacity(256);
         let writer = SqlitePoolOptions::new()
@@ -106,15 +112,18 @@ impl SqliteCatalog {
             .await
             .map_err(failed("opening"))?;
         sqlx::migrate!("src/catalog/migrations/sqlite").run(&writer).await.map_err(|source| {
-            Error::new(Kind::FailedPrecondition, "The catalog's schema could not be brought up to date. It may belong to a newer version.")
-                .with_source(source)
+            Error::new(
+                Kind::FailedPrecondition,
+                "The catalog's schema could not be brought up to date. It may belong to a newer version.",
+            )
+            .with_source(source)
         })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_with(options.read_only(true).create_if_missing(false).pragma("cache_size", "-4096"))
             .await
             .map_err(failed("opening"))?;
-        Ok(Self { writer, readers, file: file.to_owned() })
+        Ok(Self { writer, readers, file: file.to_owned(), keys: commit::Keys::default() })
     }
 
     async fn checkpoint(&self) -> Result<()> {
@@ -134,7 +143,9 @@ impl SqliteCatalog {
 
     async fn measure(&self) -> Result<u64> {
         self.checkpoint().await?;
-        let length = tokio::fs::metadata(&self.file).await.map_err(|e| Error::io("The catalog's file cannot be read.", e))?;
+        let length = tokio::fs::metadata(&self.file)
+            .await
+            .map_err(|e| Error::io("The catalog's file cannot be read.", e))?;
         Ok(length.len())
     }
 
@@ -152,7 +163,7 @@ impl Catalog for SqliteCatalog {
     }
 
     fn commit<'a>(&'a self, group: &'a LogCommit) -> Answer<'a, ()> {
-        commit::commit(&self.writer, group).boxed()
+        commit::commit(&self.writer, &self.keys, group).boxed()
     }
 
     fn objects_by_hash<'a>(&'a self, tenant: TenantKey, hashes: &'a [Sha256]) -> Answer<'a, Vec<ObjectRow>> {
@@ -186,7 +197,12 @@ impl Catalog for SqliteCatalog {
         items::parts(&self.readers, item).boxed()
     }
 
-    fn list<'a>(&'a self, tenant: TenantKey, kind: ItemKind, query: &'a ListQuery) -> Answer<'a, Vec<ItemRow>> {
+    fn list<'a>(
+        &'a self,
+        tenant: TenantKey,
+        kind: ItemKind,
+        query: &'a ListQuery,
+    ) -> Answer<'a, Vec<ItemRow>> {
         items::list(&self.readers, tenant, kind, query).boxed()
     }
 
@@ -210,7 +226,12 @@ impl Catalog for SqliteCatalog {
         packs::remove(&self.writer, pack).boxed()
     }
 
-    fn skeleton_candidates(&self, tenant: TenantKey, after: ItemKey, limit: u32) -> Answer<'_, CandidatePage<ItemKey>> {
+    fn skeleton_candidates(
+        &self,
+        tenant: TenantKey,
+        after: ItemKey,
+        limit: u32,
+    ) -> Answer<'_, CandidatePage<ItemKey>> {
         tiering::skeletons(&self.readers, tenant, after, limit).boxed()
     }
 
@@ -227,7 +248,12 @@ impl Catalog for SqliteCatalog {
         tiering::relocate(&self.writer, tenant, moves, day).boxed()
     }
 
-    fn change_copies<'a>(&'a self, tenant: TenantKey, changes: &'a [CopyChange], day: i64) -> Answer<'a, u64> {
+    fn change_copies<'a>(
+        &'a self,
+        tenant: TenantKey,
+        changes: &'a [CopyChange],
+        day: i64,
+    ) -> Answer<'a, u64> {
         tiering::change_copies(&self.writer, tenant, changes, day).boxed()
     }
 
@@ -251,7 +277,11 @@ impl Catalog for SqliteCatalog {
         dictionaries::add(&self.writer, dictionary).boxed()
     }
 
-    fn add_pack_dictionaries<'a>(&'a self, pack: PackKey, dictionaries: &'a [DictionaryKey]) -> Answer<'a, ()> {
+    fn add_pack_dictionaries<'a>(
+        &'a self,
+        pack: PackKey,
+        dictionaries: &'a [DictionaryKey],
+    ) -> Answer<'a, ()> {
         dictionaries::add_needed(&self.writer, pack, dictionaries).boxed()
     }
 

@@ -98,7 +98,11 @@ pub(super) async fn add(pool: &SqlitePool, pack: &NewPack) -> Result<PackKey> {
 }
 
 /// Moves the watermark of an open pack.
-pub(super) async fn set_progress(tx: &mut SqliteConnection, pack: PackKey, progress: PackProgress) -> Result<()> {
+pub(super) async fn set_progress(
+    tx: &mut SqliteConnection,
+    pack: PackKey,
+    progress: PackProgress,
+) -> Result<()> {
     let bytes = progress.bytes;
     let _ = sqlx::query(
         "UPDATE content_packs SET committed_bytes = ?, decoded_bytes = ?, stream_bytes = ?, record_bytes = ?, \

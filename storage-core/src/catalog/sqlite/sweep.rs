@@ -18,10 +18,14 @@ use crate::ids::PackKey;
 use crate::ids::TenantKey;
 use crate::model::Tier;
 
-const COUNT_UNREFERENCED: &str =
-    "SELECT count(*) AS n FROM content_objects o WHERE NOT EXISTS (SELECT 1 FROM email_content c WHERE c.object_id = o.id)";
+const COUNT_UNREFERENCED: &str = "SELECT count(*) AS n FROM content_objects o WHERE NOT EXISTS (SELECT 1 FROM email_content c WHERE c.object_id = o.id)";
 
-pub(super) async fn remove_unreferenced(pool: &SqlitePool, limit: u32, day: i64, dry_run: bool) -> Result<u64> {
+pub(super) async fn remove_unreferenced(
+    pool: &SqlitePool,
+    limit: u32,
+    day: i64,
+    dry_run: bool,
+) -> Result<u64> {
     if dry_run {
         let row = sqlx::query(COUNT_UNREFERENCED).fetch_one(pool).await.map_err(failed("sweeping"))?;
         return get_u64(&row, "n");
@@ -102,8 +106,21 @@ pub(super) async fn prune(pool: &SqlitePool, before: Timestamp) -> Result<()> {
     tx.commit().await.map_err(failed("pruning"))
 }
 
+/// Pages of a catalog that is small enough to be packed densely whenever there is a sweep (64 MiB).
+const PAGES_SMALL: i64 = 16 << 10;
+
+/// Rewrites the file where that is cheap or gives a tenth of it back. Index pages become dense, too.
 pub(super) async fn shrink(pool: &SqlitePool) -> Result<()> {
-    let _ = sqlx::query("VACUUM").execute(pool).await.map_err(failed("shrinking"))?;
+    let row = sqlx::query(
+        "SELECT (SELECT * FROM pragma_page_count) AS pages, (SELECT * FROM pragma_freelist_count) AS free",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(failed("shrinking"))?;
+    let (pages, free): (i64, i64) = (get(&row, "pages")?, get(&row, "free")?);
+    if pages <= PAGES_SMALL || free > pages / 10 {
+        let _ = sqlx::query("VACUUM").execute(pool).await.map_err(failed("shrinking"))?;
+    }
     let _ = sqlx::query("PRAGMA optimize").execute(pool).await.map_err(failed("shrinking"))?;
     Ok(())
 }

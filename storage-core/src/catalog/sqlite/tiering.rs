@@ -150,20 +150,25 @@ fn page<K: Copy>(candidates: Vec<Candidate<K>>, limit: u32) -> CandidatePage<K> 
 /// Counts of one tenant's tiers that a move changes.
 type Increments = BTreeMap<(TenantKey, Tier), Statistics>;
 
-pub(super) async fn relocate(pool: &SqlitePool, tenant: TenantKey, moves: &[Relocation], day: i64) -> Result<u64> {
+pub(super) async fn relocate(
+    pool: &SqlitePool,
+    tenant: TenantKey,
+    moves: &[Relocation],
+    day: i64,
+) -> Result<u64> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("moving"))?;
     let mut sums = Increments::new();
-    let mut moved = 0;
-    for change in moves {
-        let rows = relocate_one(&mut tx, tenant, change).await?;
+    let mut rows_changed = 0;
+    for relocation in moves {
+        let rows = relocate_one(&mut tx, tenant, relocation).await?;
         if rows > 0 {
-            moved += rows;
-            count_move(&mut sums, tenant, change);
+            rows_changed += rows;
+            count_move(&mut sums, tenant, relocation);
         }
     }
     add_statistics(&mut tx, &sums, day).await?;
     tx.commit().await.map_err(failed("moving"))?;
-    Ok(moved)
+    Ok(rows_changed)
 }
 
 async fn relocate_one(tx: &mut SqliteConnection, tenant: TenantKey, change: &Relocation) -> Result<u64> {
@@ -224,18 +229,18 @@ pub(super) async fn change_copies(
 ) -> Result<u64> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("copying"))?;
     let mut sums = Increments::new();
-    let mut changed = 0;
+    let mut rows_changed = 0;
     for change in changes {
         let rows = change_copy(&mut tx, tenant, change).await?;
         if rows > 0 {
-            changed += rows;
+            rows_changed += rows;
             let sign = if change.copy.is_some() { 1 } else { -1 };
             sums.entry((tenant, change.tier)).or_default().copy_bytes += sign * int(change.bytes);
         }
     }
     add_statistics(&mut tx, &sums, day).await?;
     tx.commit().await.map_err(failed("copying"))?;
-    Ok(changed)
+    Ok(rows_changed)
 }
 
 /// Adds where there is none, drops where there is one: both conditions keep the statistics right.

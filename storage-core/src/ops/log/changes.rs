@@ -84,7 +84,8 @@ impl Log {
             Change::CreateTenant { name } => self.create_tenant(name, now),
             Change::SetPolicy { tenant, policy } => {
                 let json = policy.as_ref().map(serde_json::to_string).transpose();
-                let json = json.map_err(|source| Error::internal("A policy cannot be written.").with_source(source))?;
+                let json = json
+                    .map_err(|source| Error::internal("A policy cannot be written.").with_source(source))?;
                 let record = TierPolicyRecord {
                     sequence: sequence(now),
                     changed: now,
@@ -119,7 +120,12 @@ impl Log {
         Ok(Some((frame, LogChange::Tenant { id, name: name.to_owned(), created: now })))
     }
 
-    async fn write_changes(&mut self, frames: Vec<EncodedFrame>, mut commit: LogCommit, now: Timestamp) -> Result<()> {
+    async fn write_changes(
+        &mut self,
+        frames: Vec<EncodedFrame>,
+        mut commit: LogCommit,
+        now: Timestamp,
+    ) -> Result<()> {
         let store = Arc::clone(&self.store);
         let open = self.open_pack(now).await?;
         let written = async {
@@ -175,7 +181,13 @@ fn delete(tenant: Uuid, key: TenantKey, row: &ItemRow, now: Timestamp) -> Result
         unknown: Fields::default(),
     };
     let frame = tombstone_frame(tenant, &[tombstone], &Codec::None)?;
-    let delete = ItemDelete { tenant: key, kind: row.kind, id: row.id, caller_id: row.caller_id.clone(), deleted: now };
+    let delete = ItemDelete {
+        tenant: key,
+        kind: row.kind,
+        id: row.id,
+        caller_id: row.caller_id.clone(),
+        deleted: now,
+    };
     Ok((frame, LogChange::Delete(delete)))
 }
 

@@ -96,7 +96,12 @@ impl Log {
         put.repeat(row)
     }
 
-    async fn write_group(&mut self, fresh: &[Waiting], known: Known, now: Timestamp) -> Result<Vec<PutReceipt>> {
+    async fn write_group(
+        &mut self,
+        fresh: &[Waiting],
+        known: Known,
+        now: Timestamp,
+    ) -> Result<Vec<PutReceipt>> {
         if fresh.is_empty() {
             return Ok(Vec::new());
         }
@@ -272,8 +277,10 @@ impl Group {
         let skeleton = block.push_message(&put.record(), &put.skeleton);
         let frame = open.place(block.finish(&Codec::None, &Codec::None)?)?;
         let unused = Place { pack: open.key, frame, entry: 0 };
-        let places: Vec<Place> =
-            places.into_iter().map(|entry| entry.map_or(unused, |entry| open.entry_place(frame, entry))).collect();
+        let places: Vec<Place> = places
+            .into_iter()
+            .map(|entry| entry.map_or(unused, |entry| open.entry_place(frame, entry)))
+            .collect();
         Ok(self.refer(put, &places, open.entry_place(frame, skeleton)))
     }
 

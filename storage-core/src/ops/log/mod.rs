@@ -77,7 +77,10 @@ pub(crate) enum Request {
     /// Seals the open pack, so that everything committed so far lies in sealed packs.
     Seal(Reply<()>),
     /// Forgets unreferenced objects; here, because a put may be about to refer to one.
-    RemoveUnreferenced { dry_run: bool, reply: Reply<u64> },
+    RemoveUnreferenced {
+        dry_run: bool,
+        reply: Reply<u64>,
+    },
     /// Copies frames that outlive their pack (tombstones, policies, tenants) into the log.
     Carry(Vec<crate::pack::EncodedFrame>, Reply<()>),
     Close(Reply<()>),
@@ -218,7 +221,8 @@ impl Log {
             self.seal().await?;
         }
         if self.open.is_none() {
-            let open = OpenPack::create(&self.store, now).await.inspect_err(|_| self.store.shut_for_writes())?;
+            let open =
+                OpenPack::create(&self.store, now).await.inspect_err(|_| self.store.shut_for_writes())?;
             self.open = Some(open);
         }
         self.open.as_mut().ok_or_else(|| Error::internal("The log has no open pack."))

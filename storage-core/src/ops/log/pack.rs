@@ -91,7 +91,8 @@ impl OpenPack {
     /// Gives a frame its place. It is written with the next append.
     pub(crate) fn place(&mut self, mut frame: EncodedFrame) -> Result<u32> {
         let place = self.writer.place(&mut frame)?;
-        let entry = FrameHeader::parse(PackName(self.name), place.ordinal, frame.bytes())?.index_entry(place.offset);
+        let entry =
+            FrameHeader::parse(PackName(self.name), place.ordinal, frame.bytes())?.index_entry(place.offset);
         self.index.write().unwrap_or_else(PoisonError::into_inner).push(entry);
         self.waiting.push(frame.into_bytes());
         Ok(place.ordinal)

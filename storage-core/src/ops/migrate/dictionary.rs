@@ -84,7 +84,8 @@ pub(super) async fn choose(
 }
 
 async fn encoder(store: &Store, dictionary: Arc<Dictionary>) -> Result<Codec> {
-    let prepare = move || Ok(Codec::ZstdDictionary(Arc::new(DictionaryEncoder::new(dictionary, ARCHIVE_LEVEL)?)));
+    let prepare =
+        move || Ok(Codec::ZstdDictionary(Arc::new(DictionaryEncoder::new(dictionary, ARCHIVE_LEVEL)?)));
     store.background.run(prepare).await
 }
 
@@ -105,7 +106,12 @@ fn unit_bytes(bytes: &UnitBytes) -> &[u8] {
 
 impl Sample {
     /// Reads runs of units alternately: one for the held-out blocks, the others spread over all units.
-    async fn take(store: &Store, units: &[PlannedUnit], dictionary_bytes: u64, block_bytes: usize) -> Result<Self> {
+    async fn take(
+        store: &Store,
+        units: &[PlannedUnit],
+        dictionary_bytes: u64,
+        block_bytes: usize,
+    ) -> Result<Self> {
         let mut sample = Self::default();
         let blocks = (units.len() / 64).clamp(1, HELD_OUT_BLOCKS);
         let mut held = vec![false; units.len()];
@@ -183,7 +189,8 @@ async fn sample(
     let held_out: usize = sample.held_out.iter().map(Vec::len).sum();
     let stored_plain = {
         let (plain, held_out) = (plain.clone(), sample.held_out.clone());
-        let encode = move || held_out.iter().map(|block| plain.encode(block).map(|b| b.len())).sum::<Result<usize>>();
+        let encode =
+            move || held_out.iter().map(|block| plain.encode(block).map(|b| b.len())).sum::<Result<usize>>();
         store.background.run(encode).await?
     };
     let gain = gain(store, sample.held_out, plain.clone(), codec.clone()).await?;
@@ -194,7 +201,14 @@ async fn sample(
     #[expect(clippy::cast_precision_loss, reason = "an estimate needs no more precision")]
     let (served, cost) = (total as f64 * stored_plain as f64 / held_out.max(1) as f64, stored as f64);
     let pays = served * gain - cost > served * GAIN_MIN;
-    tracing::info!(tenant = tenant.name, class = class.name(), gain, bytes = bytes.len(), pays, "a dictionary was sampled");
+    tracing::info!(
+        tenant = tenant.name,
+        class = class.name(),
+        gain,
+        bytes = bytes.len(),
+        pays,
+        "a dictionary was sampled"
+    );
     if !pays {
         return Ok(None);
     }
@@ -221,10 +235,8 @@ async fn keep(
     let recipe = block_recipe(Tier::Archive, MediaClass::of_code(record.class));
     let tenant_id = tenant.id;
     let (to_encode, length) = (record.clone(), bytes.len() as u64);
-    let frame = store
-        .background
-        .run(move || dictionary_frame(tenant_id, &to_encode, &bytes, &recipe.stream))
-        .await?;
+    let frame =
+        store.background.run(move || dictionary_frame(tenant_id, &to_encode, &bytes, &recipe.stream)).await?;
     let stored_bytes = frame.bytes().len() as u64;
     let mut rewrite = Rewrite::begin(store, Tier::Archive).await?;
     let ordinal = rewrite.add(frame).await?;
@@ -283,7 +295,8 @@ pub(crate) async fn train_tenant(store: &Arc<Store>, tenant: &TenantRow) -> Resu
 /// All dictionaries, or a tenant's.
 pub(crate) async fn list(store: &Store, tenant: Option<&TenantRow>) -> Result<Vec<DictionaryInfo>> {
     let tenants = store.catalog.tenants().await?;
-    let name = |key| tenants.iter().find(|row| row.key == key).map_or_else(String::new, |row| row.name.clone());
+    let name =
+        |key| tenants.iter().find(|row| row.key == key).map_or_else(String::new, |row| row.name.clone());
     let rows = store.catalog.dictionaries(tenant.map(|tenant| tenant.key)).await?;
     Ok(rows
         .into_iter()

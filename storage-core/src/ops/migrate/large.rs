@@ -5,8 +5,8 @@ use crate::codec::probe;
 use crate::error::Result;
 use crate::ops::migrate::encode::Draft;
 use crate::ops::migrate::encode::UnitBytes;
-use crate::ops::migrate::plan::PlannedUnit;
 use crate::ops::migrate::pending::Pending;
+use crate::ops::migrate::plan::PlannedUnit;
 use crate::pack::SegmentPlace;
 use crate::pack::SegmentRecord;
 use crate::pack::SegmentedEntry;
@@ -40,7 +40,7 @@ pub(super) async fn move_large(
             })
             .await?;
         let ordinal = pending.add_segment(frame, segment.sha256).await?;
-        segments.push(SegmentPlace { ordinal, ..segment.clone() });
+        segments.push(SegmentPlace { ordinal, ..*segment });
     }
     let manifest = SegmentedEntry { segments, ..entry };
     let mut draft = Draft::default();

@@ -54,7 +54,13 @@ pub(crate) struct Pending {
 impl Pending {
     pub(super) async fn begin(store: &Store, tier: Tier) -> Result<Self> {
         let rewrite = Rewrite::begin(store, tier).await?;
-        Ok(Self { rewrite, blocks: Vec::new(), segments: Vec::new(), segment_bytes: 0, dictionaries: Vec::new() })
+        Ok(Self {
+            rewrite,
+            blocks: Vec::new(),
+            segments: Vec::new(),
+            segment_bytes: 0,
+            dictionaries: Vec::new(),
+        })
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -129,7 +135,9 @@ async fn prove(
                 },
             };
             if !proved {
-                return Err(Error::corrupt("A block did not read back as it was written. Nothing was moved."));
+                return Err(Error::corrupt(
+                    "A block did not read back as it was written. Nothing was moved.",
+                ));
             }
         }
     }
@@ -168,8 +176,8 @@ async fn commit(
     }
     for (tenant, moves) in moves {
         for chunk in moves.chunks(COMMIT_UNITS) {
-            let moved = store.catalog.relocate(tenant, chunk, day).await?;
-            report.overtaken += (chunk.len() as u64).saturating_sub(moved);
+            let done = store.catalog.relocate(tenant, chunk, day).await?;
+            report.overtaken += (chunk.len() as u64).saturating_sub(done);
         }
     }
     for (tenant, changes) in copies {

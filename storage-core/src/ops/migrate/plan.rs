@@ -73,7 +73,8 @@ impl Rules {
         let aged = self.forced.unwrap_or_else(|| self.policy.target(used, self.now, unit.bytes));
         let target = unit.pin.unwrap_or(aged);
         if let Some(copy) = unit.copy
-            && (read.is_none_or(|read| self.now.day() - read.day() > COPY_DAYS) || copy.tier >= unit.location.tier)
+            && (read.is_none_or(|read| self.now.day() - read.day() > COPY_DAYS)
+                || copy.tier >= unit.location.tier)
         {
             return Decision::DropCopy(copy.tier);
         }
@@ -82,7 +83,9 @@ impl Rules {
         }
         let fresh = read.is_some_and(|read| self.now.day() - read.day() <= COPY_DAYS);
         match self.policy.promotion(unit.reads) {
-            Some(tier) if fresh && unit.copy.is_none() && unit.location.tier >= Tier::Cold => Decision::Copy(tier),
+            Some(tier) if fresh && unit.copy.is_none() && unit.location.tier >= Tier::Cold => {
+                Decision::Copy(tier)
+            }
             _ => Decision::Stay,
         }
     }

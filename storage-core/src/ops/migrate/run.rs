@@ -78,7 +78,8 @@ pub(crate) async fn migrate(
     store.check_writable()?;
     log.ask(Request::Seal).await?;
     run.execute(&tenants, &options).await?;
-    if options.as_of.is_none() {
+    // Other tenants' reads may count for longer: only a run over all of them knows the longest.
+    if options.as_of.is_none() && options.tenant.is_none() {
         let policies = tenants.iter().map(|tenant| store.policy_of(tenant)).collect::<Result<Vec<_>>>()?;
         let days = policies.iter().map(|policy| policy.archive_after_days).max().unwrap_or(0);
         store.catalog.forget_reads_before(store.now().day() - i64::from(days)).await?;
@@ -180,8 +181,10 @@ impl Run<'_> {
         if dropped.is_empty() {
             return Ok(());
         }
-        let changes: Vec<CopyChange> =
-            dropped.into_iter().map(|(unit, bytes, tier)| CopyChange { unit, bytes, copy: None, tier }).collect();
+        let changes: Vec<CopyChange> = dropped
+            .into_iter()
+            .map(|(unit, bytes, tier)| CopyChange { unit, bytes, copy: None, tier })
+            .collect();
         let _ = self.store.catalog.change_copies(tenant.key, &changes, self.store.now().day()).await?;
         Ok(())
     }
@@ -218,7 +221,11 @@ impl Run<'_> {
                     if let Some(row) = target.row {
                         pending.needs(row);
                     }
-                    move_large(store, pending, unit, (pack, *entry), (tenant, &target.recipe)).await?;
+                    let key = unit.key;
+                    match move_large(store, pending, unit, (pack, *entry), (tenant, &target.recipe)).await {
+                        Err(error) if error.kind() == Kind::Corrupt => self.note_damage(&error, key),
+                        moved => moved?,
+                    }
                     self.end_full(tier).await?;
                 }
                 Ok(bytes) => {
@@ -227,10 +234,7 @@ impl Run<'_> {
                         self.submit(&target, std::mem::take(&mut draft)).await?;
                     }
                 }
-                Err(error) if error.kind() == Kind::Corrupt => {
-                    self.report.damaged += 1;
-                    tracing::error!(%error, unit = ?unit.key, "a unit cannot be read back and stays where it is");
-                }
+                Err(error) if error.kind() == Kind::Corrupt => self.note_damage(&error, unit.key),
                 Err(error) => return Err(error),
             }
         }
@@ -238,6 +242,11 @@ impl Run<'_> {
             self.submit(&target, draft).await?;
         }
         self.settle(&target, 0).await
+    }
+
+    fn note_damage(&mut self, error: &Error, unit: UnitKey) {
+        self.report.damaged += 1;
+        tracing::error!(%error, ?unit, "a unit cannot be read back and stays where it is");
     }
 
     /// Starts encoding a block; waits while as many as there are workers are under way.

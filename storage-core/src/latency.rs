@@ -29,8 +29,12 @@ pub(crate) struct Latencies {
 
 impl Latencies {
     pub(crate) fn add(&self, tier: Tier, took: Duration) {
-        let micros = took.as_micros().max(1) as f64;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the logarithm is small and not negative")]
+        let micros = (took.as_secs_f64() * 1e6).max(1.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the logarithm is small and not negative"
+        )]
         let bucket = ((micros.log2() * 4.0) as usize).min(BUCKETS - 1);
         if let Some(count) = self.histogram(tier).counts.get(bucket) {
             let _ = count.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,178 @@
+//! What every catalog must do, as one suite over [`Catalog`]. It panics at the first thing that is not so. Each part
+//! takes a fresh catalog; what a test of one implementation needs besides (its file, its raw rows) stands there.
+
+mod fixture;
+mod items;
+mod random;
+mod tiers;
+
+use crate::catalog::Answer;
+use crate::catalog::Catalog;
+use crate::catalog::conformance::fixture::Fixture;
+
+/// Makes catalogs for the suite.
+pub trait Factory: Send + Sync {
+    /// One with nothing in it.
+    fn fresh(&self) -> Answer<'_, Box<dyn Catalog>>;
+    /// What a catalog of [`Factory::fresh`] that was closed holds.
+    fn reopened(&self) -> Answer<'_, Box<dyn Catalog>>;
+}
+
+/// Runs the suite.
+///
+/// # Panics
+/// Where the catalog does not do what the trait says.
+pub async fn check(factory: &dyn Factory) {
+    items::tenants(&fresh(factory).await).await;
+    items::commits_and_look_ups(&fresh(factory).await).await;
+    items::listing(&fresh(factory).await).await;
+    items::uniqueness(&fresh(factory).await).await;
+    items::deletes(&fresh(factory).await).await;
+    items::updates(&fresh(factory).await).await;
+    tiers::relocations(&fresh(factory).await).await;
+    tiers::copies(&fresh(factory).await).await;
+    tiers::candidates(&fresh(factory).await).await;
+    tiers::sweep(&fresh(factory).await).await;
+    tiers::dictionaries(&fresh(factory).await).await;
+    tiers::jobs(&fresh(factory).await).await;
+    for seed in 0..4 {
+        let fixture = fresh(factory).await;
+        random::statistics_add_up(&fixture, seed).await;
+        random::reopening_keeps_everything(fixture, factory).await;
+    }
+}
+
+async fn fresh(factory: &dyn Factory) -> Fixture {
+    match factory.fresh().await {
+        Ok(catalog) => Fixture::new(catalog).await,
+        Err(error) => panic!("a fresh catalog: {error:?}"),
+    }
+}
+
+/// The value of what must succeed.
+fn must<T>(result: crate::error::Result<T>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("the catalog refused: {error:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Mutex;
+
+    use futures::FutureExt;
+    use sqlx::Connection;
+    use sqlx::SqliteConnection;
+    use tempfile::TempDir;
+
+    use super::Factory;
+    use super::check;
+    use super::fixture::Fixture;
+    use super::fixture::id;
+    use crate::catalog::Answer;
+    use crate::catalog::Catalog;
+    use crate::catalog::sqlite::SqliteCatalog;
+    use crate::error::Kind;
+    use crate::error::Result;
+    use crate::ids::ItemKey;
+    use crate::ids::ObjectKey;
+    use crate::model::ItemKind;
+    use crate::model::ListQuery;
+
+    /// Files in a temporary directory; the newest is the one that is reopened.
+    struct Files {
+        dir: TempDir,
+        made: Mutex<u32>,
+    }
+
+    impl Files {
+        fn new() -> Self {
+            Self { dir: tempfile::tempdir().unwrap(), made: Mutex::new(0) }
+        }
+
+        fn file(&self, further: u32) -> PathBuf {
+            let mut made = self.made.lock().unwrap();
+            *made += further;
+            self.dir.path().join(format!("{made}.db"))
+        }
+
+        async fn open(&self, further: u32) -> Result<Box<dyn Catalog>> {
+            let catalog: Box<dyn Catalog> = Box::new(SqliteCatalog::open(&self.file(further)).await?);
+            Ok(catalog)
+        }
+    }
+
+    impl Factory for Files {
+        fn fresh(&self) -> Answer<'_, Box<dyn Catalog>> {
+            self.open(1).boxed()
+        }
+
+        fn reopened(&self) -> Answer<'_, Box<dyn Catalog>> {
+            self.open(0).boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn sqlite_conforms() {
+        check(&Files::new()).await;
+    }
+
+    /// What of a message and its object cannot be read.
+    async fn unreadable(fixture: &Fixture) -> Vec<Kind> {
+        let catalog = &fixture.catalog;
+        let query = ListQuery { limit: 10, ..ListQuery::default() };
+        let answers = [
+            catalog.item_by_uuid(fixture.tenant, ItemKind::Message, id(1)).await.map(drop),
+            catalog.list(fixture.tenant, ItemKind::Message, &query).await.map(drop),
+            catalog.parts(ItemKey(1)).await.map(drop),
+            catalog.skeleton_candidates(fixture.tenant, ItemKey(0), 10).await.map(drop),
+            catalog.object_candidates(fixture.tenant, ObjectKey(0), 10).await.map(drop),
+            catalog.packs().await.map(drop),
+            catalog.tenants().await.map(drop),
+        ];
+        answers.into_iter().filter_map(|answer| answer.err().map(|error| error.kind())).collect()
+    }
+
+    #[tokio::test]
+    async fn impossible_values_are_corrupt() {
+        let changes = [
+            "UPDATE tenants SET uuid = zeroblob(id)",
+            "UPDATE content_packs SET tier = 4",
+            "UPDATE content_packs SET state = 3",
+            "UPDATE content_packs SET origin = 9",
+            "UPDATE content_packs SET stream_bytes = -1",
+            "UPDATE content_packs SET uuid = zeroblob(id)",
+            "UPDATE email_messages SET bytes = -1",
+            "UPDATE email_messages SET sha256 = x'00'",
+            "UPDATE email_messages SET campaign_id = x'00'",
+            "UPDATE email_messages SET frame = 4294967296",
+            "UPDATE email_messages SET pin = -1",
+            "UPDATE email_messages SET labels = '{'",
+            "UPDATE content_objects SET class = 256",
+            "UPDATE content_objects SET bytes = -1",
+            "UPDATE content_objects SET entry = -1",
+            "UPDATE email_content SET part = -1",
+            "UPDATE email_content SET role = 256",
+        ];
+        let files = Files::new();
+        for change in changes {
+            let fixture = super::fresh(&files).await;
+            fixture.add(1).await;
+            assert!(unreadable(&fixture).await.is_empty());
+            let url = format!("sqlite://{}", files.file(0).display());
+            let mut raw = SqliteConnection::connect(&url).await.unwrap();
+            for sql in ["PRAGMA ignore_check_constraints = ON", change] {
+                let _ = sqlx::query(sql).execute(&mut raw).await.unwrap();
+            }
+            raw.close().await.unwrap();
+            let found = unreadable(&fixture).await;
+            assert!(
+                !found.is_empty() && found.iter().all(|kind| *kind == Kind::Corrupt),
+                "{change}: {found:?}"
+            );
+            fixture.catalog.close().await.unwrap();
+        }
+    }
+}
