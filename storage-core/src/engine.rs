@@ -250,9 +250,9 @@ impl Engine {
             row = items::find(self.store(), &tenant, kind, id).await?;
             opened = get::open_item(self.store(), &row, options.range).await;
         }
-        let stream = opened?;
+        let (parts, stream) = opened?;
         self.note_read(&row, options.touch, begun);
-        Ok((items::outline(&row), stream))
+        Ok((items::outline_with(&row, &parts), stream))
     }
 
     /// Reads one part of a message, decoded. `options.range` counts decoded bytes.

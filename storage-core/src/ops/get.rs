@@ -104,12 +104,12 @@ fn cut_range(range: Option<Range<u64>>, bytes: u64) -> Result<Range<u64>> {
     Ok(range.start..range.end.min(bytes))
 }
 
-/// Opens a stream over an item.
+/// Opens a stream over an item; the references of the item come with it.
 pub(crate) async fn open_item(
     store: &Arc<Store>,
     row: &ItemRow,
     range: Option<Range<u64>>,
-) -> Result<GetStream> {
+) -> Result<(Vec<PartRow>, GetStream)> {
     let range = cut_range(range, row.bytes)?;
     let (skeleton, parts) = futures::try_join!(skeleton_of(store, row), store.catalog.parts(row.key))?;
     let parsed = Skeleton::parse(&skeleton)?;
@@ -120,13 +120,15 @@ pub(crate) async fn open_item(
     let whole = range == (0..row.bytes);
     if row.bytes > MEMORY_BYTES_MAX {
         let expected = whole.then_some(row.sha256);
-        return Ok(GetStream::new(store, steps(&skeleton, &parsed, &sources)?, range, expected));
+        let stream = GetStream::new(store, steps(&skeleton, &parsed, &sources)?, range, expected);
+        return Ok((parts, stream));
     }
     let rebuilt = rebuild(store, &skeleton, sources).await?;
     if sha256(&rebuilt) != row.sha256 {
         return Err(mismatch());
     }
-    Ok(GetStream::new(store, VecDeque::from([Step::Ready(rebuilt)]), range, None))
+    let stream = GetStream::new(store, VecDeque::from([Step::Ready(rebuilt)]), range, None);
+    Ok((parts, stream))
 }
 
 /// Rebuilds a small item in memory.

@@ -68,6 +68,13 @@ pub(crate) fn outline(row: &ItemRow) -> ItemStat {
     }
 }
 
+/// The same, with what a content says about its one part.
+pub(crate) fn outline_with(row: &ItemRow, parts: &[PartRow]) -> ItemStat {
+    let mut stat = outline(row);
+    add_content(&mut stat, parts);
+    stat
+}
+
 /// Adds what a content says about its one part.
 fn add_content(stat: &mut ItemStat, parts: &[PartRow]) {
     if let (ItemKind::Content, Some(part)) = (stat.kind, parts.first()) {
@@ -138,11 +145,10 @@ pub(crate) async fn list(
     let next = if full { rows.last().map(|row| row.id) } else { None };
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {
-        let mut stat = outline(row);
-        if kind == ItemKind::Content {
-            add_content(&mut stat, &store.catalog.parts(row.key).await?);
-        }
-        items.push(stat);
+        items.push(match kind {
+            ItemKind::Message => outline(row),
+            ItemKind::Content => outline_with(row, &store.catalog.parts(row.key).await?),
+        });
     }
     Ok(Page { items, next })
 }
