@@ -71,6 +71,13 @@ struct Inner {
     data_dir: Mutex<Option<DataDir>>,
 }
 
+impl Drop for Inner {
+    /// An engine that was dropped without a close leaves no task behind; the next start recovers what it left open.
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
+}
+
 impl Engine {
     /// Opens (or creates) the store in `settings.data_dir`; recovers what is durable in packs and not yet in the
     /// catalog.

@@ -6,9 +6,11 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use crate::backend::LogBackend;
 use crate::caches::ReadCaches;
@@ -22,6 +24,7 @@ use crate::error::Kind;
 use crate::error::Result;
 use crate::ids::IdSource;
 use crate::ids::ItemKey;
+use crate::ids::uuid_v7_time;
 use crate::latency::Latencies;
 use crate::settings::Settings;
 use crate::tier::policy::TierPolicy;
@@ -55,6 +58,8 @@ pub(crate) struct Store {
     pub(crate) put_memory: Arc<Semaphore>,
     tenants: RwLock<HashMap<String, Arc<TenantRow>>>,
     shut: AtomicBool,
+    /// The time in the newest pack's name.
+    newest_pack: AtomicI64,
 }
 
 impl Store {
@@ -76,6 +81,7 @@ impl Store {
             ids: IdSource::new(seed),
             tenants: RwLock::default(),
             shut: AtomicBool::new(false),
+            newest_pack: AtomicI64::new(0),
         }
     }
 
@@ -100,6 +106,20 @@ impl Store {
             Kind::Unavailable,
             "The store is shut for writes since a write failed. Mend the disk (space, permissions), then restart the server.",
         ))
+    }
+
+    /// A name for a pack that is written from now on. Names grow even where the clock steps back: recovery replays logs
+    /// in their order.
+    pub(crate) fn pack_name(&self, now: Timestamp) -> Result<Uuid> {
+        let after = self.newest_pack.fetch_max(now.0, Ordering::SeqCst);
+        let next = now.0.max(after.saturating_add(1));
+        let _ = self.newest_pack.fetch_max(next, Ordering::SeqCst);
+        self.ids.next(Timestamp(next))
+    }
+
+    /// Notes a pack that stands already.
+    pub(crate) fn saw_pack(&self, name: Uuid) {
+        let _ = self.newest_pack.fetch_max(uuid_v7_time(name).0, Ordering::SeqCst);
     }
 
     /// Reads all tenants again.

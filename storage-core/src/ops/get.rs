@@ -1,7 +1,7 @@
 //! Reading an item or a part. Order: look up -> read frames -> decode -> cut -> check hashes -> reassemble -> check the
 //! item's hash. A wrong hash is `Corrupt`, never bytes.
 //!
-//! An item of up to [`MEMORY_BYTES_MAX`] is rebuilt and checked in memory before its first byte leaves. A larger one is
+//! An item of up to 4 MiB is rebuilt and checked in memory before its first byte leaves. A larger one is
 //! streamed: its objects are checked by segment before they leave, and the whole at the end, before the end is told.
 //! If a pack vanished under a reader because of a migration, the item is looked up once more.
 

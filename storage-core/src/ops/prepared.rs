@@ -1,6 +1,7 @@
 //! A put that is ready for the log: split, proved, hashed. Pure work; runs on the pool for anything but small items.
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::catalog::rows::ItemRow;
 use crate::clock::Timestamp;
@@ -64,7 +65,7 @@ impl PreparedObject {
 }
 
 /// A put that is ready for the log.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct PreparedPut {
     pub(crate) tenant: Arc<TenantRow>,
     pub(crate) kind: ItemKind,
@@ -76,6 +77,8 @@ pub(crate) struct PreparedPut {
     pub(crate) skeleton: Bytes,
     pub(crate) message_id_hash: Option<i64>,
     pub(crate) objects: Vec<PreparedObject>,
+    /// The put memory it holds until it is answered, whether or not its caller still waits.
+    pub(crate) memory: Option<OwnedSemaphorePermit>,
 }
 
 impl PreparedPut {
@@ -218,6 +221,7 @@ impl PutTarget {
             skeleton: Bytes::from(skeleton),
             message_id_hash: message_id.map(message_id_hash),
             objects,
+            memory: None,
         }
     }
 }

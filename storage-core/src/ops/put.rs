@@ -1,7 +1,7 @@
 //! Storing an item. Order: split -> prove that the recipes rebuild the exact bytes -> hash -> hand to the log, which
 //! looks up what is known, appends, syncs, commits and acknowledges (`ops/log`).
 //!
-//! An item of up to [`BUFFERED_BYTES_MAX`] is whole in memory meanwhile. A larger one is split as it comes in, by
+//! An item of up to 4 MiB is whole in memory meanwhile. A larger one is split as it comes in, by
 //! `ops/put_large.rs`, and its objects go straight into a pack of its own.
 
 use std::sync::Arc;
@@ -44,8 +44,8 @@ pub(crate) async fn put(
     }
     let target = begin_target(store, tenant, kind, options).await?;
     // The bytes themselves and, decoded, once more.
-    let _memory = reserve(store, bytes.len() * 2).await?;
-    store_buffered(store, log, target, bytes).await
+    let memory = reserve(store, bytes.len() * 2).await?;
+    store_buffered(store, log, (target, memory), bytes).await
 }
 
 async fn begin_target(
@@ -62,11 +62,12 @@ async fn begin_target(
 async fn store_buffered(
     store: &Arc<Store>,
     log: &LogHandle,
-    target: PutTarget,
+    (target, memory): (PutTarget, OwnedSemaphorePermit),
     bytes: Bytes,
 ) -> Result<PutReceipt> {
     let length = bytes.len();
-    let prepared = store.foreground.run_sized(length, move || prepare(target, &bytes)).await?;
+    let mut prepared = store.foreground.run_sized(length, move || prepare(target, &bytes)).await?;
+    prepared.memory = Some(memory);
     log.ask(|reply| Request::Put(Box::new(prepared), reply)).await
 }
 
@@ -88,7 +89,7 @@ pub(crate) async fn begin(
     let target = begin_target(store, tenant, kind, options).await?;
     let memory = reserve(store, STREAM_MEMORY_BYTES).await?;
     let body = Body::Buffered(BytesMut::new());
-    Ok(PutStream { store: Arc::clone(store), log: log.clone(), target: Some(target), bytes: 0, body, memory })
+    Ok(PutStream { store: Arc::clone(store), log: log.clone(), target, bytes: 0, body, memory })
 }
 
 /// A put in progress. Dropping it without [`PutStream::finish`] leaves nothing behind.
@@ -96,10 +97,10 @@ pub(crate) async fn begin(
 pub struct PutStream {
     store: Arc<Store>,
     log: LogHandle,
-    target: Option<PutTarget>,
+    target: PutTarget,
     bytes: u64,
     body: Body,
-    #[expect(dead_code, reason = "held until the put is over: the memory it may use")]
+    /// The memory it may use; given back when the put is over, not when its caller is.
     memory: OwnedSemaphorePermit,
 }
 
@@ -107,6 +108,8 @@ pub struct PutStream {
 enum Body {
     Buffered(BytesMut),
     Large(Box<LargeWriter>),
+    /// An error or a caller that gave up has left it incomplete.
+    Broken,
 }
 
 impl PutStream {
@@ -114,6 +117,7 @@ impl PutStream {
     pub async fn push(&mut self, bytes: Bytes) -> Result<()> {
         self.bytes += bytes.len() as u64;
         if self.bytes > self.store.settings.item_bytes_max {
+            self.body = Body::Broken;
             return Err(Error::new(
                 Kind::ResourceExhausted,
                 format!(
@@ -122,30 +126,44 @@ impl PutStream {
                 ),
             ));
         }
-        if let Body::Buffered(buffer) = &mut self.body {
-            if buffer.len() + bytes.len() <= BUFFERED_BYTES_MAX {
+        let body = std::mem::replace(&mut self.body, Body::Broken);
+        self.body = self.add(body, bytes).await?;
+        Ok(())
+    }
+
+    /// Adds bytes to what came so far. Until this returns the put is broken: a caller that gives up half-way, or goes
+    /// on after an error, must not end with an item that lacks some of its bytes.
+    async fn add(&self, body: Body, bytes: Bytes) -> Result<Body> {
+        let mut large = match body {
+            Body::Buffered(mut buffer) if buffer.len() + bytes.len() <= BUFFERED_BYTES_MAX => {
                 buffer.extend_from_slice(&bytes);
-                return Ok(());
+                return Ok(Body::Buffered(buffer));
             }
-            let begun = std::mem::take(buffer).freeze();
-            let target =
-                self.target.clone().ok_or_else(|| Error::internal("A put was used after its end."))?;
-            let mut large = Box::new(LargeWriter::begin(Arc::clone(&self.store), target).await?);
-            large.push(begun).await?;
-            self.body = Body::Large(large);
-        }
-        match &mut self.body {
-            Body::Large(large) => large.push(bytes).await,
-            Body::Buffered(_) => Err(Error::internal("A large put lost its pack.")),
-        }
+            Body::Buffered(buffer) => {
+                let mut large =
+                    Box::new(LargeWriter::begin(Arc::clone(&self.store), self.target.clone()).await?);
+                large.push(buffer.freeze()).await?;
+                large
+            }
+            Body::Large(large) => large,
+            Body::Broken => return Err(broken()),
+        };
+        large.push(bytes).await?;
+        Ok(Body::Large(large))
     }
 
     /// Stores the item durably.
-    pub async fn finish(mut self) -> Result<PutReceipt> {
-        let target = self.target.take().ok_or_else(|| Error::internal("A put was used after its end."))?;
+    pub async fn finish(self) -> Result<PutReceipt> {
         match self.body {
-            Body::Buffered(buffer) => store_buffered(&self.store, &self.log, target, buffer.freeze()).await,
-            Body::Large(large) => large.finish(&self.log).await,
+            Body::Buffered(buffer) => {
+                store_buffered(&self.store, &self.log, (self.target, self.memory), buffer.freeze()).await
+            }
+            Body::Large(large) => large.finish(&self.log, self.memory).await,
+            Body::Broken => Err(broken()),
         }
     }
+}
+
+fn broken() -> Error {
+    Error::precondition("This put failed before. Begin it again.")
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::Digest;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::catalog::rows::Place;
 use crate::codec::Codec;
@@ -169,9 +170,18 @@ impl LargeWriter {
     }
 
     /// Ends the put. Runs to its end even if the caller goes away, so that no pack is left half decided.
-    pub(crate) async fn finish(self: Box<Self>, log: &LogHandle) -> Result<PutReceipt> {
+    pub(crate) async fn finish(
+        self: Box<Self>,
+        log: &LogHandle,
+        memory: OwnedSemaphorePermit,
+    ) -> Result<PutReceipt> {
         let log = log.clone();
-        let ended = tokio::spawn(async move { self.end(&log).await }).await;
+        let ended = tokio::spawn(async move {
+            let ended = self.end(&log).await;
+            drop(memory);
+            ended
+        })
+        .await;
         ended.unwrap_or_else(|failure| Err(Error::internal("A large put panicked.").with_source(failure)))
     }
 
@@ -193,7 +203,13 @@ impl LargeWriter {
         }
         let open = self.open.take().ok_or_else(used_up)?;
         let (key, name) = (open.key, open.name);
-        let large = end_pack(open, put).await?;
+        let large = match end_pack(open, put).await {
+            Ok(large) => large,
+            Err(error) => {
+                discard(&self.store, key, name).await;
+                return Err(error);
+            }
+        };
         let progress = large.progress;
         let receipt = log.ask(|reply| Request::Large(Box::new(large), reply)).await;
         match &receipt {

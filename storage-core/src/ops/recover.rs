@@ -67,6 +67,7 @@ pub(crate) async fn recover(store: &Arc<Store>) -> Result<Recovered> {
     let mut done = Recovered::default();
     let mut unfinished = Vec::new();
     for (name, bytes) in store.backend.list().await? {
+        store.saw_pack(name.0);
         let row = known.remove(&name.0);
         let row = match row {
             Some(row) if row.state != PackState::Open => continue,

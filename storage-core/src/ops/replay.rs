@@ -110,8 +110,12 @@ impl<'a> Replayer<'a> {
                 commit.items.push(item(record, (tenant, place, u64::from(entry.bytes)), &objects)?);
             }
         }
-        // An object that nothing came to refer to is not added.
-        drop_unreferenced(commit);
+        // Where the block's messages are all settled, its objects have rows or were swept. A block without messages
+        // belongs to a large put whose message comes later; if it does not, the next sweep forgets the rows.
+        let speaks = table.entries.iter().any(|entry| matches!(entry.body, EntryBody::Message(_)));
+        if speaks && commit.items.is_empty() {
+            commit.objects.clear();
+        }
         Ok(())
     }
 
@@ -200,14 +204,6 @@ fn item(
         labels: record.labels.clone(),
         parts: record.parts.iter().map(part).collect::<Result<_>>()?,
     })
-}
-
-/// Where a replayed block's message is in the catalog already, the block's objects have rows or were swept: rows are
-/// added only for objects that an added message refers to.
-fn drop_unreferenced(commit: &mut LogCommit) {
-    if commit.items.is_empty() {
-        commit.objects.clear();
-    }
 }
 
 /// What a tenant's record says.

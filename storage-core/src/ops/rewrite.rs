@@ -63,7 +63,7 @@ pub(crate) struct Rewritten {
 impl Rewrite {
     pub(crate) async fn begin(store: &Store, tier: Tier) -> Result<Self> {
         let created = store.now();
-        let name = store.ids.next(created)?;
+        let name = store.pack_name(created)?;
         let writer =
             PackWriter::new(PackHeader { name: PackName(name), origin: Origin::Rewrite, tier, created });
         let (frames, queue) = mpsc::channel(QUEUE_FRAMES);

@@ -162,3 +162,51 @@ async fn an_id_with_nul_is_refused() {
     put(&engine, "x", &bytes).await;
     engine.close().await.unwrap();
 }
+
+/// A message whose many attachments are each smaller than a segment and together fill a block of their own.
+fn many_attachments() -> Bytes {
+    let mut message = b"Message-ID: <many@example.com>\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=\"cut\"\r\n\r\n"
+        .to_vec();
+    for seed in 0..10 {
+        message.extend_from_slice(b"--cut\r\nContent-Type: application/octet-stream\r\n\r\n");
+        message.extend_from_slice(&Rng::new(seed).bytes(500_000));
+        message.extend_from_slice(b"\r\n");
+    }
+    message.extend_from_slice(b"--cut--\r\n");
+    Bytes::from(message)
+}
+
+/// A block of a large put may hold objects alone: replaying it keeps them for the message that comes later.
+#[tokio::test]
+async fn a_block_without_a_message_is_replayed() {
+    let (dir, clock, engine) = start().await;
+    let message = many_attachments();
+    let receipt =
+        engine.put("default", ItemKind::Message, named("many"), message.clone()).await.expect("a put");
+    assert_eq!(receipt.objects, 10);
+    let image = image::cut(dir.path(), Catalog::Behind);
+    engine.close().await.unwrap();
+    let engine = open(&image, &clock).await;
+    let (_, stream) =
+        engine.get("default", ItemKind::Message, "many", GetOptions::default()).await.expect("the message");
+    assert!(collect(stream).await.unwrap() == message);
+    engine.close().await.unwrap();
+}
+
+/// A put that went over the limit cannot be ended as if what came before were all of it.
+#[tokio::test]
+async fn a_broken_put_does_not_end_well() {
+    let clock = Arc::new(ManualClock::new());
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(&dir);
+    settings.item_bytes_max = 1_000;
+    let engine = Engine::open(settings, clock).await.unwrap();
+    let mut stream = engine.begin_put("default", ItemKind::Content, named("x")).await.unwrap();
+    stream.push(Bytes::from_static(b"the first bytes")).await.unwrap();
+    let refused = stream.push(Bytes::from(vec![0; 2_000])).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::ResourceExhausted);
+    assert_eq!(stream.finish().await.unwrap_err().kind(), Kind::FailedPrecondition);
+    assert_eq!(engine.stats(None).await.unwrap().contents, 0);
+    engine.close().await.unwrap();
+}

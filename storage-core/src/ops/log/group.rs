@@ -172,6 +172,10 @@ fn sort_out(puts: Vec<Waiting>, known: &Known) -> (Vec<Waiting>, Vec<Waiting>) {
             answer(reply, result);
             continue;
         }
+        if known.lacks_what_is_not_sent(&put) {
+            answer(reply, Err(removed_meanwhile()));
+            continue;
+        }
         let repeated = caller_key(&put).is_some_and(|key| !taken.insert(key));
         if repeated { repeats.push((put, reply)) } else { fresh.push((put, reply)) }
     }
@@ -182,7 +186,23 @@ fn caller_key(put: &PreparedPut) -> Option<CallerKey> {
     put.options.caller_id.clone().map(|id| (put.tenant.key, put.kind, id))
 }
 
+/// The answer where an object that a large put shared was swept before the put was committed.
+fn removed_meanwhile() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "An object this message shares with another was removed meanwhile. Send the message again.",
+    )
+}
+
 impl Known {
+    /// Whether the put brings no bytes for an object that is not known (any more).
+    fn lacks_what_is_not_sent(&self, put: &PreparedPut) -> bool {
+        put.objects.iter().any(|object| {
+            let sent = matches!(object.data, ObjectBytes::Whole(_));
+            !sent && !self.objects.contains_key(&(put.tenant.key, object.sha256))
+        })
+    }
+
     /// The answer where the caller's id is taken or gone.
     fn answer(&self, put: &PreparedPut) -> Option<Result<PutReceipt>> {
         let key = caller_key(put)?;
@@ -345,12 +365,7 @@ fn push_object(
 ) -> Result<u32> {
     let data = match &object.data {
         ObjectBytes::Whole(data) => data,
-        ObjectBytes::Segmented(_) | ObjectBytes::Placed(..) => {
-            return Err(Error::new(
-                Kind::Unavailable,
-                "An object this message shares with another was removed meanwhile. Send the message again.",
-            ));
-        }
+        ObjectBytes::Segmented(_) | ObjectBytes::Placed(..) => return Err(removed_meanwhile()),
     };
     if data.len() <= SEGMENT_BYTES {
         return Ok(block.push_object(object.sha256, object.class.code(), data));

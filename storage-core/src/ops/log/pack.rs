@@ -64,7 +64,7 @@ impl OpenPack {
     }
 
     async fn create_as(store: &Store, now: Timestamp, origin: Origin) -> Result<Self> {
-        let name = store.ids.next(now)?;
+        let name = store.pack_name(now)?;
         let header = PackHeader { name: PackName(name), origin, tier: Tier::Hot, created: now };
         let writer = PackWriter::new(header);
         let mut file = store.backend.create_log(PackName(name)).await?;

@@ -14,6 +14,7 @@ use crate::codec::DictionaryEncoder;
 use crate::codec::DictionaryKind;
 use crate::codec::builtin;
 use crate::error::Error;
+use crate::error::Kind;
 use crate::error::Result;
 use crate::ids::DictionaryKey;
 use crate::media::MediaClass;
@@ -73,9 +74,17 @@ pub(super) async fn choose(
     let rows = store.catalog.dictionaries(Some(tenant.key)).await?;
     let mut of_class = rows.into_iter().filter(|row| row.active && row.dictionary.class == class.code());
     if let Some(row) = of_class.next() {
-        let dictionary = store.dictionary(row.dictionary.id).await?;
-        let codec = encoder(store, dictionary).await?;
-        return Ok(Some(Chosen { codec, row: Some(row.key) }));
+        return match store.dictionary(row.dictionary.id).await {
+            Ok(dictionary) => {
+                let codec = encoder(store, dictionary).await?;
+                Ok(Some(Chosen { codec, row: Some(row.key) }))
+            }
+            Err(error) if error.kind() == Kind::Corrupt => {
+                tracing::error!(%error, class = class.name(), "a dictionary cannot be read; blocks are written without");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        };
     }
     match sample(store, tenant, class, units).await? {
         Some(chosen) => Ok(Some(chosen)),
@@ -104,6 +113,14 @@ fn unit_bytes(bytes: &UnitBytes) -> &[u8] {
     }
 }
 
+/// A unit's bytes; none where it is damaged: its move reports that.
+async fn sampled(store: &Store, unit: &PlannedUnit) -> Result<Option<UnitBytes>> {
+    match read_unit(store, unit).await {
+        Err(error) if error.kind() == Kind::Corrupt => Ok(None),
+        read => read.map(Some),
+    }
+}
+
 impl Sample {
     /// Reads runs of units alternately: one for the held-out blocks, the others spread over all units.
     async fn take(
@@ -123,7 +140,9 @@ impl Sample {
                     break;
                 }
                 *held = true;
-                content.extend_from_slice(unit_bytes(&read_unit(store, unit).await?));
+                if let Some(bytes) = sampled(store, unit).await? {
+                    content.extend_from_slice(unit_bytes(&bytes));
+                }
             }
             sample.held_out.push(content);
         }
@@ -136,7 +155,9 @@ impl Sample {
             if held || taken >= due || sample.dictionary.len() >= wanted {
                 continue;
             }
-            let bytes = read_unit(store, unit).await?;
+            let Some(bytes) = sampled(store, unit).await? else {
+                continue;
+            };
             let bytes = unit_bytes(&bytes);
             let part = bytes.get(..UNIT_SAMPLE_BYTES_MAX).unwrap_or(bytes);
             sample.sampled.push(sha256(bytes));
