@@ -43,7 +43,7 @@ const MBOX_SENDER: &str = "MAILER-DAEMON";
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Write every message as <server id>.eml into this directory. Created if absent.
+    /// Write every message as ID.eml, by the server id, into this directory. Created if absent.
     #[arg(required_unless_present = "mbox", conflicts_with = "mbox")]
     pub dir: Option<PathBuf>,
     /// Write one mbox instead (mboxrd: lines such as 'From ' are quoted; a final newline is added where there is none).
