@@ -1,6 +1,7 @@
 //! The one crossing from async to threads. CPU-heavy work runs on a bounded pool: reads have places of their own, so
 //! that a migration that compresses on every core does not keep a reader waiting for a place.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -40,9 +41,7 @@ impl Workers {
         });
         match done.await {
             Ok(result) => result,
-            Err(failure) => {
-                Err(Error::internal("A piece of work panicked. Nothing was changed.").with_source(failure))
-            }
+            Err(failure) => Err(panicked().with_source(failure)),
         }
     }
 
@@ -52,6 +51,14 @@ impl Workers {
         bytes: usize,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        if bytes <= INLINE_BYTES_MAX { work() } else { self.run(work).await }
+        if bytes > INLINE_BYTES_MAX {
+            return self.run(work).await;
+        }
+        // As on the pool, a defect costs this piece of work and not whoever drives it. What it owns goes with it.
+        std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()))
     }
+}
+
+fn panicked() -> Error {
+    Error::internal("A piece of work panicked. Nothing was changed.")
 }

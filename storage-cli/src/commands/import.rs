@@ -202,19 +202,17 @@ impl Producer {
 
     fn read(&self, source: &str, file: &MailFile, feed: &Feed) -> io::Result<bool> {
         let path = file.path.display().to_string();
-        let mut input = BufReader::with_capacity(64 * 1024, File::open(&file.path)?);
+        let opened = File::open(&file.path)?;
         let options = |ordinal| proto::PutOptions {
             id: caller_id(source, &file.identity, ordinal),
             ..self.options.clone()
         };
-        if file.single || !input.fill_buf()?.starts_with(mbox::SEPARATOR) {
-            let mut message = Vec::new();
-            let limit = MESSAGE_BYTES_MAX as u64 + 1;
-            let read = input.take(limit).read_to_end(&mut message)?;
-            if read > MESSAGE_BYTES_MAX {
-                return Ok(feed.failed(path, too_large()));
-            }
-            return Ok(feed.send(path, options(0), message));
+        if file.single {
+            return whole(opened, path, options(0), feed);
+        }
+        let mut input = BufReader::with_capacity(64 * 1024, opened);
+        if !input.fill_buf()?.starts_with(mbox::SEPARATOR) {
+            return whole(input, path, options(0), feed);
         }
         let mut mailbox = mbox::Reader::new(input, MESSAGE_BYTES_MAX);
         let mut message = Vec::new();
@@ -233,6 +231,16 @@ impl Producer {
         }
         Ok(true)
     }
+}
+
+/// Sends a file that is one message.
+fn whole(input: impl Read, path: String, options: proto::PutOptions, feed: &Feed) -> io::Result<bool> {
+    let mut message = Vec::new();
+    let read = input.take(MESSAGE_BYTES_MAX as u64 + 1).read_to_end(&mut message)?;
+    if read > MESSAGE_BYTES_MAX {
+        return Ok(feed.failed(path, too_large()));
+    }
+    Ok(feed.send(path, options, message))
 }
 
 fn too_large() -> String {

@@ -24,6 +24,9 @@ use crate::store::Store;
 /// Bytes of messages held in memory at once, in KiB. One larger message is let through alone.
 const MEMORY_KIB_MAX: u32 = 64 * 1024;
 
+/// Messages read ahead, within the memory above. A reader that is far ahead does not wait for each message that leaves.
+const QUEUED_MAX: usize = 4096;
+
 /// Messages in flight that are worth a stream of their own.
 const MESSAGES_PER_LANE: usize = 4;
 const LANES_MAX: usize = 4;
@@ -78,7 +81,9 @@ impl Feed {
     pub fn send(&self, source: String, options: proto::PutOptions, bytes: Vec<u8>) -> bool {
         let kib =
             u32::try_from(bytes.len().div_ceil(1024)).unwrap_or(MEMORY_KIB_MAX).clamp(1, MEMORY_KIB_MAX);
-        let Ok(memory) = self.runtime.block_on(Arc::clone(&self.memory).acquire_many_owned(kib)) else {
+        let free = Arc::clone(&self.memory).try_acquire_many_owned(kib).ok();
+        let waited = || self.runtime.block_on(Arc::clone(&self.memory).acquire_many_owned(kib)).ok();
+        let Some(memory) = free.or_else(waited) else {
             return false;
         };
         let sha256 = Sha256::digest(&bytes).into();
@@ -106,8 +111,8 @@ pub async fn ingest(
 ) -> Result<()> {
     let in_flight = in_flight.max(1);
     let lanes = in_flight.div_ceil(MESSAGES_PER_LANE).min(LANES_MAX);
-    let (queue, queued) = mpsc::channel(in_flight.max(64));
-    let (events, mut outcomes) = mpsc::channel(in_flight.max(64));
+    let (queue, queued) = mpsc::channel(QUEUED_MAX);
+    let (events, mut outcomes) = mpsc::channel(QUEUED_MAX);
     let queued = Arc::new(Mutex::new(queued));
     let mut tasks = JoinSet::new();
     for number in 0..lanes {

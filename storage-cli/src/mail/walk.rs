@@ -2,7 +2,6 @@
 //! in `.eml` (one message each), files ending in `.mbox` (many), and the messages of Maildirs; other files are counted.
 //! A file named directly is taken whatever its name. Links to directories are not followed, so the walk ends.
 
-use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -153,15 +152,19 @@ fn is_delivered(entry: &Entry) -> bool {
     entry.is_file && !hidden
 }
 
+/// The entries of a directory by name. Only links are looked at twice: a directory tells what everything else is.
 fn sorted_entries(path: &Path) -> io::Result<Vec<Entry>> {
-    let paths: BTreeSet<PathBuf> =
-        fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
-    let entry = |path: PathBuf| {
-        let is_dir = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
-        let is_file = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
-        Entry { path, is_dir, is_file }
-    };
-    Ok(paths.into_iter().map(entry).collect())
+    let mut entries = fs::read_dir(path)?
+        .map(|entry| {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            let is_file = kind.is_file()
+                || kind.is_symlink() && fs::metadata(&path).is_ok_and(|metadata| metadata.is_file());
+            Ok(Entry { path, is_dir: kind.is_dir(), is_file })
+        })
+        .collect::<io::Result<Vec<_>>>()?;
+    entries.sort_unstable_by(|one, other| one.path.file_name().cmp(&other.path.file_name()));
+    Ok(entries)
 }
 
 /// A Maildir name without its flags.

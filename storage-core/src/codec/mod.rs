@@ -11,6 +11,7 @@ mod probe;
 mod tests;
 mod zstd;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -169,25 +170,25 @@ pub fn decode(
 
 /// What an encoding came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
+pub struct Encoded<'a> {
     /// The codec that made it.
     pub codec: CodecId,
     /// The stored form.
-    pub bytes: Vec<u8>,
+    pub bytes: Cow<'a, [u8]>,
 }
 
 /// The smallest of the `candidates`' results; the bytes as they are where none of them gets below 98 %.
-pub fn smallest(bytes: &[u8], candidates: &[Codec]) -> Result<Encoded> {
+pub fn smallest<'a>(bytes: &'a [u8], candidates: &[Codec]) -> Result<Encoded<'a>> {
     let worthwhile = bytes.len() - bytes.len() / 50;
-    let mut best: Option<Encoded> = None;
+    let mut best: Option<Encoded<'a>> = None;
     for codec in candidates.iter().filter(|codec| codec.id() != CodecId::NONE) {
         let encoded = codec.encode(bytes)?;
         let limit = best.as_ref().map_or(worthwhile, |best| best.bytes.len());
         if encoded.len() < limit {
-            best = Some(Encoded { codec: codec.id(), bytes: encoded });
+            best = Some(Encoded { codec: codec.id(), bytes: Cow::Owned(encoded) });
         }
     }
-    Ok(best.unwrap_or_else(|| Encoded { codec: CodecId::NONE, bytes: bytes.to_vec() }))
+    Ok(best.unwrap_or_else(|| Encoded { codec: CodecId::NONE, bytes: Cow::Borrowed(bytes) }))
 }
 
 fn unknown(id: CodecId) -> Error {

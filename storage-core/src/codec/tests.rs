@@ -207,7 +207,7 @@ fn the_smallest_wins_and_noise_stays() {
     assert_eq!(Some(best.bytes.len()), least);
     let random = noise(50_000, 4);
     let kept = smallest(&random, &candidates).unwrap();
-    assert_eq!((kept.codec, kept.bytes), (CodecId::NONE, random));
+    assert_eq!((kept.codec, &*kept.bytes), (CodecId::NONE, &*random));
     assert_eq!(smallest(&[], &candidates).unwrap().codec, CodecId::NONE);
 }
 

@@ -63,15 +63,34 @@ pub fn split(message: &[u8], limits: SplitLimits) -> Result<SplitInMemory> {
 /// Rebuilds a whole message from its skeleton and its objects by position. The caller bounds the size by
 /// looking at [`Skeleton::total_bytes`] first.
 pub fn assemble<'a>(skeleton: &[u8], objects: &dyn Fn(u32) -> Option<&'a [u8]>) -> Result<Vec<u8>> {
-    let parsed = Skeleton::parse(skeleton)?;
     let mut message = Vec::new();
+    replay(skeleton, objects, &mut |bytes| message.extend_from_slice(bytes))?;
+    Ok(message)
+}
+
+/// Whether a skeleton and its objects rebuild exactly `message`: the proof of a put, without the copy.
+pub fn rebuilds<'a>(skeleton: &[u8], objects: &dyn Fn(u32) -> Option<&'a [u8]>, message: &[u8]) -> bool {
+    let mut rest = Some(message);
+    let replayed = replay(skeleton, objects, &mut |bytes| {
+        rest = rest.and_then(|rest| rest.strip_prefix(bytes));
+    });
+    replayed.is_ok() && rest.is_some_and(<[u8]>::is_empty)
+}
+
+/// Emits the bytes of a message piece by piece.
+fn replay<'a>(
+    skeleton: &[u8],
+    objects: &dyn Fn(u32) -> Option<&'a [u8]>,
+    emit: &mut dyn FnMut(&[u8]),
+) -> Result<()> {
+    let parsed = Skeleton::parse(skeleton)?;
     for op in parsed.ops() {
         match op {
-            Op::Literal(range) => message.extend_from_slice(skeleton.get(range.clone()).ok_or_else(outside)?),
+            Op::Literal(range) => emit(skeleton.get(range.clone()).ok_or_else(outside)?),
             Op::Inline { encoding, recipe, decoded, encoded_bytes, .. } => {
                 let recipe = skeleton.get(recipe.clone()).ok_or_else(outside)?;
                 let decoded = skeleton.get(decoded.clone()).ok_or_else(outside)?;
-                encode_part(*encoding, (recipe, decoded), *encoded_bytes, &mut message)?;
+                emit_part(*encoding, (recipe, decoded), *encoded_bytes, emit)?;
             }
             Op::Object { object, encoding, recipe, decoded_bytes, encoded_bytes, .. } => {
                 let recipe = skeleton.get(recipe.clone()).ok_or_else(outside)?;
@@ -82,11 +101,28 @@ pub fn assemble<'a>(skeleton: &[u8], objects: &dyn Fn(u32) -> Option<&'a [u8]>) 
                         "An object of a message has another length than its skeleton states.",
                     ));
                 }
-                encode_part(*encoding, (recipe, decoded), *encoded_bytes, &mut message)?;
+                emit_part(*encoding, (recipe, decoded), *encoded_bytes, emit)?;
             }
         }
     }
-    Ok(message)
+    Ok(())
+}
+
+/// Emits one part; one that was kept as it came is not copied.
+fn emit_part(
+    encoding: Encoding,
+    (recipe, decoded): (&[u8], &[u8]),
+    encoded_bytes: u64,
+    emit: &mut dyn FnMut(&[u8]),
+) -> Result<()> {
+    if encoding == Encoding::Identity && recipe.is_empty() && to_u64(decoded.len()) == encoded_bytes {
+        emit(decoded);
+        return Ok(());
+    }
+    let mut encoded = Vec::new();
+    encode_part(encoding, (recipe, decoded), encoded_bytes, &mut encoded)?;
+    emit(&encoded);
+    Ok(())
 }
 
 /// Appends the encoded bytes of one part, given its recipe and decoded bytes.

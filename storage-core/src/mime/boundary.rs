@@ -25,6 +25,11 @@ impl Boundaries {
         Self { open: Vec::new(), depth_max }
     }
 
+    /// Whether no multipart is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Enters a multipart; false if it is too deep or its boundary cannot be tracked.
     pub(crate) fn enter(&mut self, boundary: &[u8]) -> bool {
         let fits = !boundary.is_empty() && boundary.len() <= BOUNDARY_BYTES_MAX;

@@ -48,6 +48,11 @@ impl Leaf {
         }
     }
 
+    /// Whether it takes everything up to its end: nothing is undone, so nothing can stop it before.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.info.encoding == Encoding::Identity && self.progress != Progress::Over
+    }
+
     /// More of its encoded bytes.
     pub(crate) fn push(&mut self, bytes: &[u8], builder: &mut Builder, sink: &mut dyn Sink) -> Result<()> {
         let mut bytes = bytes;
@@ -83,14 +88,17 @@ impl Leaf {
     }
 
     fn work(&mut self, last: bool, builder: &mut Builder, sink: &mut dyn Sink) -> Result<()> {
-        let mut step = self.decoder.window(&self.window, last, builder.limits(), self.encoded_bytes)?;
+        if self.info.encoding == Encoding::Identity {
+            return self.pass_on(last, builder, sink);
+        }
+        let step = self.decoder.window(&self.window, last, builder.limits(), self.encoded_bytes)?;
         if self.progress == Progress::Gathering {
             if !self.decoder.worth(&step) {
                 self.decoder = Decoder::Identity;
                 self.info.encoding = Encoding::Identity;
-                step = self.decoder.window(&self.window, last, builder.limits(), 0)?;
+                return self.pass_on(last, builder, sink);
             }
-            if last && self.stays(&step, builder) {
+            if last && self.stays(step.decoded.len(), builder) {
                 return self.keep(&step, builder, sink);
             }
             builder.object_begin(&self.info, sink)?;
@@ -102,24 +110,39 @@ impl Leaf {
         if step.stopped { self.end(builder, sink) } else { Ok(()) }
     }
 
-    /// Whether a whole leaf is small enough for the skeleton.
-    fn stays(&self, step: &Step, builder: &Builder) -> bool {
+    /// Deals with the window of a leaf in which nothing is undone.
+    fn pass_on(&mut self, last: bool, builder: &mut Builder, sink: &mut dyn Sink) -> Result<()> {
+        if self.progress == Progress::Gathering {
+            if last && self.stays(self.window.len(), builder) {
+                self.progress = Progress::Over;
+                return builder.literal_part(self.info.clone(), &self.window, sink);
+            }
+            builder.object_begin(&self.info, sink)?;
+            self.progress = Progress::Streaming;
+        }
+        Builder::object_data(&self.window, sink)?;
+        self.decoded_bytes += to_u64(self.window.len());
+        self.encoded_bytes += to_u64(self.window.len());
+        self.window.clear();
+        Ok(())
+    }
+
+    /// Whether a whole leaf of so many decoded bytes is small enough for the skeleton.
+    fn stays(&self, decoded_bytes: usize, builder: &Builder) -> bool {
         let limits = builder.limits();
         let bytes = if self.info.role == Role::Body {
             limits.body_object_bytes
         } else {
             limits.attachment_object_bytes
         };
-        step.decoded.len() < bytes
+        decoded_bytes < bytes
     }
 
+    /// Keeps a whole leaf in the skeleton, decoded.
     fn keep(&mut self, step: &Step, builder: &mut Builder, sink: &mut dyn Sink) -> Result<()> {
         self.count(step);
         self.progress = Progress::Over;
         let window = std::mem::take(&mut self.window);
-        if self.info.encoding == Encoding::Identity {
-            return builder.literal_part(self.info.clone(), &window, sink);
-        }
         let finished = self.finished();
         builder.inline_part(finished, &step.decoded, sink)?;
         builder.literal(window.get(step.consumed..).unwrap_or_default(), sink)

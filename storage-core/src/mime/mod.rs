@@ -34,6 +34,7 @@ mod varint;
 pub use assemble::SplitInMemory;
 pub use assemble::assemble;
 pub use assemble::encode_part;
+pub use assemble::rebuilds;
 pub use assemble::split;
 pub use encoder::Encoder;
 pub use limits::SplitLimits;

@@ -117,6 +117,9 @@ impl Splitter {
                 self.abandon(sink)?;
                 return self.builder.literal(bytes, sink);
             }
+            if self.carry.is_empty() && self.endless_leaf(bytes, sink)? {
+                return Ok(());
+            }
             let room = LINE_BYTES_MAX.saturating_sub(self.carry.len()).min(bytes.len());
             let (window, _) = bytes.split_at(room);
             let feed = line_feed(window);
@@ -132,6 +135,20 @@ impl Splitter {
             }
         }
         Ok(())
+    }
+
+    /// Gives `bytes` to a leaf that no line can end: there is no multipart around it and nothing to undo in it, so its
+    /// lines need not be told apart. False where there is none.
+    fn endless_leaf(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> Result<bool> {
+        match &mut self.state {
+            State::Leaf(leaf, held) if self.boundaries.is_empty() && leaf.is_endless() => {
+                let held = std::mem::replace(held, LineEnd::None);
+                leaf.push(held.bytes(), &mut self.builder, sink)?;
+                leaf.push(bytes, &mut self.builder, sink)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// The message is over.

@@ -17,6 +17,7 @@ use crate::model::ItemKind;
 use crate::model::PutOptions;
 use crate::model::PutReceipt;
 use crate::model::Sha256;
+use crate::ops::log::group::CallerKey;
 use crate::ops::read::sha256;
 use crate::pack::MessageRecord;
 use crate::pack::PartRecord;
@@ -94,6 +95,11 @@ impl PreparedPut {
             })
             .sum();
         self.skeleton.len() + objects
+    }
+
+    /// What the caller calls it, unique among items of its kind.
+    pub(crate) fn caller_key(&self) -> Option<CallerKey> {
+        self.options.caller_id.clone().map(|id| (self.tenant.key, self.kind, id))
     }
 
     /// Skeleton and objects, decoded, once per reference.
@@ -267,13 +273,13 @@ pub(crate) fn prepare(target: PutTarget, bytes: &Bytes) -> Result<PreparedPut> {
         return Ok(target.prepared(whole, skeleton, None, vec![object]));
     }
     let split = mime::split(bytes, SplitLimits::default())?;
-    let rebuilt = mime::assemble(&split.split.skeleton, &|object| {
+    let object = |object: u32| {
         usize::try_from(object)
             .ok()
             .and_then(|index| split.objects.get(index))
             .map(|(_, data)| data.as_slice())
-    });
-    if !rebuilt.is_ok_and(|rebuilt| rebuilt == bytes[..]) {
+    };
+    if !mime::rebuilds(&split.split.skeleton, &object, bytes) {
         // The proof failed: a defect of the splitter. The message is kept as it came.
         tracing::error!(bytes = bytes.len(), sha256 = %whole.1, "the recipes did not rebuild a message; it is kept whole");
         let info = PartInfo::raw();

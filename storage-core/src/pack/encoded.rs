@@ -135,7 +135,7 @@ impl Draft {
         fields.encode_into(&mut field_bytes);
         let header_bytes = u16::try_from(at::END + field_bytes.len())
             .map_err(|_| Error::invalid("the fields of a frame are over 64 KiB"))?;
-        let table_section = [table.verbatim.as_slice(), rows.bytes.as_slice()].concat();
+        let table_section = [table.verbatim.as_slice(), &*rows.bytes].concat();
         let header = FrameHeader {
             kind,
             tenant,
@@ -153,7 +153,7 @@ impl Draft {
             stream_checksum: crc32c::crc32c(&stored.bytes),
         };
         let fixed = fixed_header(&header, header_bytes);
-        let bytes = [fixed.as_slice(), &field_bytes, &table_section, &stored.bytes].concat();
+        let bytes = [fixed.as_slice(), &field_bytes, &table_section, &*stored.bytes].concat();
         Ok(EncodedFrame { header, bytes })
     }
 }

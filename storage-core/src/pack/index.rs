@@ -229,7 +229,7 @@ pub(super) fn encode_tail(pack: PackName, entries: &[IndexEntry], index_offset: 
     footer.extend_from_slice(&crc32c::crc32c(&stored.bytes).to_le_bytes());
     footer.extend_from_slice(&index_offset.to_le_bytes());
     footer.extend_from_slice(&footer_checksum(pack, &footer).to_le_bytes());
-    let mut tail = stored.bytes;
+    let mut tail = stored.bytes.into_owned();
     tail.extend_from_slice(&footer);
     Ok(tail)
 }

@@ -15,13 +15,12 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream;
 use futures::stream::BoxStream;
+use futures::stream::FuturesUnordered;
 use storage_core::engine::Engine;
 use storage_core::engine::PutStream;
 use storage_core::model::ItemKind;
 use storage_core::model::PutOptions;
 use storage_core::model::PutReceipt;
-use tokio::task::JoinError;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -60,8 +59,9 @@ struct Ingest {
     frames: Streaming<IngestRequest>,
     stop: CancellationToken,
     assembly: Assembly,
-    /// Submitted messages.
-    puts: JoinSet<Done>,
+    /// Submitted messages. They are driven by the stream's own task: small ones are split where they arrive, and a task
+    /// for each would cost more than that.
+    puts: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Large messages between two of their frames.
     large: HashMap<u64, PutStream>,
     /// The large message whose bytes the engine is taking now; no frame is read meanwhile.
@@ -83,7 +83,7 @@ pub(crate) fn run(
         frames,
         stop,
         assembly: Assembly::new(BOUNDS),
-        puts: JoinSet::new(),
+        puts: FuturesUnordered::new(),
         large: HashMap::new(),
         busy: None,
         ending: None,
@@ -103,10 +103,7 @@ impl Ingest {
             let reading = self.ending.is_none();
             let answer = tokio::select! {
                 biased;
-                Some(joined) = self.puts.join_next() => match self.answer(joined) {
-                    Ok(answer) => Some(answer),
-                    Err(status) => return Some((Err(status), None)),
-                },
+                Some(done) = self.puts.next() => Some(self.answer(done)),
                 pushed = pushed(&mut self.busy), if self.busy.is_some() => self.pushed(pushed),
                 () = self.stop.cancelled(), if reading => {
                     self.end(Err(Status::unavailable(SHUTTING_DOWN)));
@@ -160,9 +157,8 @@ impl Ingest {
             }
             Step::Finish { id, bytes } => {
                 if let Some(put) = self.large.remove(&id) {
-                    let _abort = self
-                        .puts
-                        .spawn(async move { Done { id, bytes: 0, outcome: finish(put, bytes).await } });
+                    let done = async move { Done { id, bytes: 0, outcome: finish(put, bytes).await } };
+                    self.puts.push(Box::pin(done));
                 }
             }
             Step::Fail { id, status } => {
@@ -175,11 +171,11 @@ impl Ingest {
 
     fn submit(&mut self, id: u64, options: PutOptions, bytes: Bytes) {
         let (engine, tenant) = (self.engine.clone(), self.tenant.clone());
-        let _abort = self.puts.spawn(async move {
+        self.puts.push(Box::pin(async move {
             let held = bytes.len();
             let put = engine.put(&tenant, ItemKind::Message, options, bytes);
             Done { id, bytes: held, outcome: put.await.map_err(failed("ingest")) }
-        });
+        }));
     }
 
     /// The engine has taken bytes of a large message, or refused them.
@@ -197,19 +193,15 @@ impl Ingest {
         }
     }
 
-    fn answer(&mut self, joined: Result<Done, JoinError>) -> Result<IngestResponse, Status> {
-        let done = joined.map_err(|error| {
-            tracing::error!(%error, "a put did not end by itself");
-            Status::internal("A put failed inside the server; send again what is not acknowledged.")
-        })?;
+    fn answer(&mut self, done: Done) -> IngestResponse {
         self.assembly.answered(done.id, done.bytes);
-        Ok(match done.outcome {
+        match done.outcome {
             Ok(receipt) => {
                 let receipt = Outcome::Receipt(item::wire_receipt(&receipt));
                 IngestResponse { correlation_id: done.id, outcome: Some(receipt) }
             }
             Err(status) => error(done.id, &status),
-        })
+        }
     }
 
     /// Nothing happened for long though messages are unfinished. Whoever holds things up gives way: the engine's

@@ -69,8 +69,13 @@ pub(super) struct Keys {
     objects: AtomicI64,
 }
 
-/// The next free key. Keys are given in order, so rows append and indexes by key stay dense.
+/// The next free key. Keys are given in order, so rows append and indexes by key stay dense. Only the first commit after
+/// the opening has to ask: nobody else adds rows.
 async fn next_id(tx: &mut SqliteConnection, given: &AtomicI64, sql: &'static str) -> Result<i64> {
+    let known = given.load(Ordering::SeqCst);
+    if known > 0 {
+        return Ok(known);
+    }
     let row = sqlx::query(sql).fetch_one(tx).await.map_err(failed("numbering rows"))?;
     let free: i64 = get(&row, 0)?;
     Ok(given.fetch_max(free, Ordering::SeqCst).max(free))

@@ -36,6 +36,15 @@ pub(super) fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
+/// Cuts the keys of an `IN (...)` list like [`chunks`], but into as few lists as there can be: the last one is filled up
+/// to a power of two with a key it has.
+pub(super) fn key_lists<T>(keys: &[T]) -> impl Iterator<Item = impl Iterator<Item = &T>> {
+    keys.chunks(CHUNK_ROWS_MAX).map(|list| {
+        let missing = list.len().next_power_of_two() - list.len();
+        list.iter().chain(list.last().into_iter().cycle().take(missing))
+    })
+}
+
 /// A column's value.
 pub(super) fn get<'r, T, I>(row: &'r SqliteRow, index: I) -> Result<T>
 where
@@ -162,6 +171,19 @@ pub(super) fn copy_location(row: &SqliteRow) -> Result<Option<Location>> {
 #[cfg(test)]
 mod tests {
     use super::chunks;
+    use super::key_lists;
+
+    #[test]
+    fn key_lists_are_powers_of_two_and_hold_no_foreign_key() {
+        for count in [0_usize, 1, 2, 3, 5, 256, 300] {
+            let keys: Vec<usize> = (0..count).collect();
+            let lists: Vec<Vec<usize>> = key_lists(&keys).map(|list| list.copied().collect()).collect();
+            assert!(lists.iter().all(|list| list.len().is_power_of_two()));
+            let mut found = lists.concat();
+            found.dedup();
+            assert_eq!(found, keys);
+        }
+    }
 
     #[test]
     fn chunks_are_powers_of_two_and_cover_everything() {

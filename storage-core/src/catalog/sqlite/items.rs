@@ -1,5 +1,7 @@
 //! Look-ups of tenants, items, references and objects.
 
+use std::collections::HashSet;
+
 use sqlx::QueryBuilder;
 use sqlx::Sqlite;
 use sqlx::SqlitePool;
@@ -12,7 +14,6 @@ use crate::catalog::rows::PartRow;
 use crate::catalog::rows::TenantRow;
 use crate::catalog::sqlite::commit::blob;
 use crate::catalog::sqlite::failed;
-use crate::catalog::sqlite::fields::chunks;
 use crate::catalog::sqlite::fields::copy_location;
 use crate::catalog::sqlite::fields::get;
 use crate::catalog::sqlite::fields::get_sha;
@@ -21,6 +22,7 @@ use crate::catalog::sqlite::fields::get_u32;
 use crate::catalog::sqlite::fields::get_u64;
 use crate::catalog::sqlite::fields::get_uuid;
 use crate::catalog::sqlite::fields::get_uuid_opt;
+use crate::catalog::sqlite::fields::key_lists;
 use crate::catalog::sqlite::fields::kind_code;
 use crate::catalog::sqlite::fields::kind_of;
 use crate::catalog::sqlite::fields::labels_of;
@@ -109,21 +111,22 @@ pub(super) async fn objects_by_hash(
     tenant: TenantKey,
     hashes: &[Sha256],
 ) -> Result<Vec<ObjectRow>> {
+    let wanted: HashSet<&Sha256> = hashes.iter().collect();
     let mut found = Vec::new();
-    for chunk in chunks(hashes) {
+    for list in key_lists(hashes) {
         let mut sql = QueryBuilder::<Sqlite>::new(OBJECT);
         let _ =
             sql.push("WHERE o.tenant_id = ").push_bind(tenant.0).push(" AND substr(o.sha256, 1, 16) IN (");
-        let mut list = sql.separated(", ");
-        for hash in chunk {
+        let mut prefixes = sql.separated(", ");
+        for hash in list {
             let prefix = hash.0.first_chunk::<HASH_PREFIX_BYTES>().map(|prefix| prefix.to_vec());
-            let _ = list.push_bind(prefix);
+            let _ = prefixes.push_bind(prefix);
         }
         let _ = sql.push(")");
         let rows = sql.build().fetch_all(pool).await.map_err(failed("looking up objects"))?;
         for row in &rows {
             let object = object(row, "id")?;
-            if chunk.contains(&object.sha256) {
+            if wanted.contains(&object.sha256) {
                 found.push(object);
             }
         }
@@ -138,11 +141,11 @@ pub(super) async fn by_caller_id(
     ids: &[String],
 ) -> Result<Vec<ItemRow>> {
     let mut found = Vec::new();
-    for chunk in chunks(ids) {
+    for list in key_lists(ids) {
         let mut sql = QueryBuilder::<Sqlite>::new(ITEM);
         let _ = sql.push("WHERE m.tenant_id = ").push_bind(tenant.0);
         let _ = sql.push(" AND m.kind = ").push_bind(kind_code(kind)).push(" AND m.caller_id IN (");
-        push_texts(&mut sql, chunk);
+        push_texts(&mut sql, list);
         let rows = sql.build().fetch_all(pool).await.map_err(failed("looking up ids"))?;
         for row in &rows {
             found.push(item(row)?);
@@ -158,12 +161,12 @@ pub(super) async fn deleted_caller_ids(
     (ids, since): (&[String], Timestamp),
 ) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for chunk in chunks(ids) {
+    for list in key_lists(ids) {
         let mut sql =
             QueryBuilder::<Sqlite>::new("SELECT caller_id FROM email_tombstones WHERE tenant_id = ");
         let _ = sql.push_bind(tenant.0).push(" AND kind = ").push_bind(kind_code(kind));
         let _ = sql.push(" AND deleted > ").push_bind(since.0).push(" AND caller_id IN (");
-        push_texts(&mut sql, chunk);
+        push_texts(&mut sql, list);
         let rows = sql.build().fetch_all(pool).await.map_err(failed("looking up deleted ids"))?;
         for row in &rows {
             found.push(get(row, 0)?);
@@ -173,7 +176,7 @@ pub(super) async fn deleted_caller_ids(
 }
 
 /// The rest of an `IN (` list.
-fn push_texts(sql: &mut QueryBuilder<Sqlite>, texts: &[String]) {
+fn push_texts<'t>(sql: &mut QueryBuilder<Sqlite>, texts: impl Iterator<Item = &'t String>) {
     let mut list = sql.separated(", ");
     for text in texts {
         let _ = list.push_bind(text.clone());

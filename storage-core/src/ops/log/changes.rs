@@ -40,6 +40,10 @@ type Waiting = (Change, Reply<()>);
 impl Log {
     /// Applies changes in groups in which nothing is changed twice, so that each sees what came before it.
     pub(super) async fn apply_changes(&mut self, changes: Vec<Waiting>) {
+        if changes.is_empty() {
+            return;
+        }
+        self.committer.settle().await;
         let mut group = Vec::new();
         let mut touched = HashSet::new();
         for (change, reply) in changes {

@@ -28,6 +28,7 @@ use crate::ops::log::LargePut;
 use crate::ops::log::Log;
 use crate::ops::log::Reply;
 use crate::ops::log::answer;
+use crate::ops::log::commit::Durable;
 use crate::ops::log::pack::OpenPack;
 use crate::ops::prepared::ObjectBytes;
 use crate::ops::prepared::PreparedObject;
@@ -44,40 +45,45 @@ pub(crate) const SEGMENT_BYTES: usize = 1 << 20;
 /// How long a deleted caller's id stays gone.
 pub(crate) const GONE_MILLIS: i64 = 30 * DAY_MILLIS;
 
-type CallerKey = (TenantKey, ItemKind, String);
+/// An id of a caller's.
+pub(crate) type CallerKey = (TenantKey, ItemKind, String);
+
+/// What identifies an object.
+pub(super) type ObjectHash = (TenantKey, Sha256);
 
 /// What the catalog knows about a group's ids and hashes.
 #[derive(Debug, Default)]
 struct Known {
     items: HashMap<CallerKey, ItemRow>,
     gone: HashSet<CallerKey>,
-    objects: HashMap<(TenantKey, Sha256), (ObjectKey, u64)>,
+    objects: HashMap<ObjectHash, (ObjectKey, u64)>,
 }
 
 /// A put that is being committed, with who waits for it.
-type Waiting = (PreparedPut, Reply<PutReceipt>);
+pub(super) type Waiting = (PreparedPut, Reply<PutReceipt>);
 
 impl Log {
+    /// Looks up, appends and syncs a group of puts; the other half of the log commits and answers it.
     pub(super) async fn apply_puts(&mut self, puts: Vec<Waiting>) {
         if puts.is_empty() {
             return;
         }
         let now = self.store.now();
+        if puts.iter().any(|(put, _)| self.committer.is_awaited_by(put)) {
+            self.committer.settle().await;
+        }
         let known = match self.prepare_group(&puts, now).await {
             Ok(known) => known,
             Err(error) => return refuse_all(puts.into_iter().map(|(_, reply)| reply), &error),
         };
         let (fresh, repeats) = sort_out(puts, &known);
-        match self.write_group(&fresh, known, now).await {
-            Ok(receipts) => {
-                for ((_, reply), receipt) in fresh.into_iter().zip(receipts) {
-                    answer(reply, Ok(receipt));
-                }
-                // Repeats of an id inside the group find it committed now.
-                for (put, reply) in repeats {
-                    let result = self.repeat(&put).await;
-                    answer(reply, result);
-                }
+        if fresh.is_empty() {
+            return;
+        }
+        match self.append_group(&fresh, known, now).await {
+            Ok((commit, receipts)) => {
+                let puts = fresh.into_iter().zip(receipts).collect();
+                self.committer.send(Durable { commit, puts, repeats }).await;
             }
             Err(error) => refuse_all(fresh.into_iter().chain(repeats).map(|(_, reply)| reply), &error),
         }
@@ -88,23 +94,13 @@ impl Log {
         look_up(&self.store, puts.iter().map(|(put, _)| put), now).await
     }
 
-    /// Answers a put whose id came twice in one group.
-    async fn repeat(&self, put: &PreparedPut) -> Result<PutReceipt> {
-        let ids = put.options.caller_id.clone().into_iter().collect::<Vec<_>>();
-        let found = self.store.catalog.items_by_caller_id(put.tenant.key, put.kind, &ids).await?;
-        let row = found.first().ok_or_else(|| Error::internal("An id that was just stored is not there."))?;
-        put.repeat(row)
-    }
-
-    async fn write_group(
+    /// Makes the frames of a group durable. What it returns must be committed before anybody is told.
+    async fn append_group(
         &mut self,
         fresh: &[Waiting],
         known: Known,
         now: Timestamp,
-    ) -> Result<Vec<PutReceipt>> {
-        if fresh.is_empty() {
-            return Ok(Vec::new());
-        }
+    ) -> Result<(LogCommit, Vec<PutReceipt>)> {
         let store = Arc::clone(&self.store);
         let open = self.open_pack(now).await?;
         let mut group = Group::new(known, now);
@@ -115,8 +111,7 @@ impl Log {
             }
             let progress = open.append_sync().await?;
             group.commit.packs.push((open.key, progress));
-            store.catalog.commit(&group.commit).await?;
-            Ok(receipts)
+            Ok((group.commit, receipts))
         };
         written.await.inspect_err(|_| store.shut_for_writes())
     }
@@ -176,14 +171,10 @@ fn sort_out(puts: Vec<Waiting>, known: &Known) -> (Vec<Waiting>, Vec<Waiting>) {
             answer(reply, Err(removed_meanwhile()));
             continue;
         }
-        let repeated = caller_key(&put).is_some_and(|key| !taken.insert(key));
+        let repeated = put.caller_key().is_some_and(|key| !taken.insert(key));
         if repeated { repeats.push((put, reply)) } else { fresh.push((put, reply)) }
     }
     (fresh, repeats)
-}
-
-fn caller_key(put: &PreparedPut) -> Option<CallerKey> {
-    put.options.caller_id.clone().map(|id| (put.tenant.key, put.kind, id))
 }
 
 /// The answer where an object that a large put shared was swept before the put was committed.
@@ -205,7 +196,7 @@ impl Known {
 
     /// The answer where the caller's id is taken or gone.
     fn answer(&self, put: &PreparedPut) -> Option<Result<PutReceipt>> {
-        let key = caller_key(put)?;
+        let key = put.caller_key()?;
         if let Some(row) = self.items.get(&key) {
             return Some(put.repeat(row));
         }
@@ -261,7 +252,7 @@ async fn look_up<'a>(
 #[derive(Debug)]
 struct Group {
     known: Known,
-    fresh: HashMap<(TenantKey, Sha256), usize>,
+    fresh: HashMap<ObjectHash, usize>,
     commit: LogCommit,
 }
 

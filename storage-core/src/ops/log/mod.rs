@@ -8,10 +8,14 @@
 //! 4. commit the group and the pack's new watermark to the catalog;
 //! 5. acknowledge.
 //!
+//! Steps 4 and 5 of puts run in a task of their own (`commit.rs`), beside steps 1 to 3 of the next group. Everything else
+//! waits until the puts before it are committed.
+//!
 //! A failure in 3 or 4 shuts the store for writes: what reached the disk is unknown until recovery reads it. A crash
 //! after 3 is replayed by `ops/recover.rs`; whoever was not acknowledged may then find the put done or not done.
 
 mod changes;
+mod commit;
 pub(crate) mod group;
 pub(crate) mod pack;
 
@@ -32,6 +36,7 @@ use crate::ids::PackKey;
 use crate::model::ItemKind;
 use crate::model::ItemUpdate;
 use crate::model::PutReceipt;
+use crate::ops::log::commit::Committer;
 use crate::ops::log::pack::OpenPack;
 use crate::ops::prepared::PreparedPut;
 use crate::store::Store;
@@ -105,7 +110,8 @@ impl LogHandle {
     /// Starts the log.
     pub(crate) fn start(store: Arc<Store>) -> Self {
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
-        drop(tokio::spawn(Log { store, open: None }.run(queue)));
+        let committer = Committer::start(Arc::clone(&store));
+        drop(tokio::spawn(Log { store, open: None, committer }.run(queue)));
         Self { requests }
     }
 
@@ -123,6 +129,7 @@ impl LogHandle {
 struct Log {
     store: Arc<Store>,
     open: Option<OpenPack>,
+    committer: Committer,
 }
 
 impl Log {
@@ -170,6 +177,7 @@ impl Log {
     }
 
     async fn serve_alone(&mut self, request: Request) -> bool {
+        self.committer.settle().await;
         match request {
             Request::Large(large, reply) => {
                 let result = self.apply_large(*large).await;
@@ -205,6 +213,8 @@ impl Log {
 
     /// Ends the open pack with its index. An empty or absent one is left as it is.
     async fn seal(&mut self) -> Result<()> {
+        // A watermark that is still on its way would undo what sealing says of the pack.
+        self.committer.settle().await;
         let Some(open) = self.open.take() else {
             return Ok(());
         };

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 
 use bytes::Bytes;
+use bytes::BytesMut;
 use uuid::Uuid;
 
 use crate::backend::LogFile;
@@ -30,6 +31,9 @@ use crate::store::Store;
 /// A log pack beyond this length is sealed and another one begun.
 const LOG_PACK_BYTES: u64 = 64 << 20;
 
+/// Memory for frames that an open pack keeps between two groups at most.
+const WAITING_BYTES_KEPT: usize = 4 << 20;
+
 /// The byte counters of a pack as the catalog keeps them.
 pub(crate) fn pack_bytes(counters: &PackCounters) -> PackBytes {
     PackBytes {
@@ -49,7 +53,8 @@ pub(crate) struct OpenPack {
     writer: PackWriter,
     file: Box<dyn LogFile>,
     index: Arc<RwLock<Vec<IndexEntry>>>,
-    waiting: Vec<Bytes>,
+    /// Placed frames, one after the other. The memory is used again for the next group.
+    waiting: BytesMut,
 }
 
 impl OpenPack {
@@ -81,7 +86,7 @@ impl OpenPack {
         let key = store.catalog.add_pack(&new).await?;
         let index = Arc::new(RwLock::new(Vec::new()));
         store.caches.open_pack(name, Arc::clone(&index));
-        Ok(Self { key, name, writer, file, index, waiting: Vec::new() })
+        Ok(Self { key, name, writer, file, index, waiting: BytesMut::new() })
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -94,7 +99,7 @@ impl OpenPack {
         let entry =
             FrameHeader::parse(PackName(self.name), place.ordinal, frame.bytes())?.index_entry(place.offset);
         self.index.write().unwrap_or_else(PoisonError::into_inner).push(entry);
-        self.waiting.push(frame.into_bytes());
+        self.waiting.extend_from_slice(frame.bytes());
         Ok(place.ordinal)
     }
 
@@ -105,16 +110,28 @@ impl OpenPack {
 
     /// Writes the placed frames, not durably yet.
     pub(crate) async fn append(&mut self) -> Result<()> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let _ = self.file.append(waiting).await?;
+        let waiting = std::mem::take(&mut self.waiting).freeze();
+        let _ = self.file.append(vec![waiting.clone()]).await?;
+        self.reuse(waiting);
         Ok(())
     }
 
     /// Writes the placed frames and makes all of the pack durable.
     pub(crate) async fn append_sync(&mut self) -> Result<PackProgress> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let _ = self.file.append_sync(waiting).await?;
+        let waiting = std::mem::take(&mut self.waiting).freeze();
+        let _ = self.file.append_sync(vec![waiting.clone()]).await?;
+        self.reuse(waiting);
         Ok(PackProgress::of(pack_bytes(self.writer.counters())))
+    }
+
+    /// Takes the memory of what was written back, unless the backend keeps it or it is more than most groups need.
+    fn reuse(&mut self, written: Bytes) {
+        if let Ok(mut buffer) = written.try_into_mut()
+            && buffer.capacity() <= WAITING_BYTES_KEPT
+        {
+            buffer.clear();
+            self.waiting = buffer;
+        }
     }
 
     /// Ends the pack with its index and says so in the catalog.
@@ -129,9 +146,8 @@ impl OpenPack {
     /// Ends the pack with its index, durably, without a word to the catalog.
     pub(crate) async fn finish(mut self) -> Result<PackProgress> {
         let finished = self.writer.finish()?;
-        self.waiting.push(Bytes::from(finished.tail));
-        let waiting = std::mem::take(&mut self.waiting);
-        let _ = self.file.append_sync(waiting).await?;
+        self.waiting.extend_from_slice(&finished.tail);
+        let _ = self.file.append_sync(vec![self.waiting.freeze()]).await?;
         Ok(PackProgress::of(pack_bytes(&finished.counters)))
     }
 }
