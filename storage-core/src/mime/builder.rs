@@ -2,6 +2,7 @@
 //! bytes becomes a raw object, and once the skeleton is full the rest of the message is one raw object.
 
 use crate::error::Result;
+use crate::mime::limits::PARTS_MAX;
 use crate::mime::limits::SplitLimits;
 use crate::mime::part::Encoding;
 use crate::mime::part::PartInfo;
@@ -192,7 +193,7 @@ impl Builder {
         self.recipes.extend_from_slice(&recipe);
         self.run = Run::Literal(self.literals.len());
         self.parts.push(PartSummary { index: self.next_index(), info, decoded_bytes, encoded_bytes, object });
-        let many = self.next_index() >= self.limits.parts_max;
+        let many = self.next_index() >= self.limits.parts_max.min(PARTS_MAX);
         self.full |= many || self.bytes() > self.limits.skeleton_bytes_max;
     }
 }

@@ -18,6 +18,12 @@ pub(crate) const BLANK_BYTES_MAX: u64 = 1024 * 1024;
 /// Largest recipe that a writer produces and a reader accepts.
 pub(crate) const RECIPE_BYTES_MAX: usize = 512 * 1024;
 
+/// Operations of a skeleton at most. A writer stays below it by far; it bounds what a small skeleton becomes in memory.
+pub const OPERATIONS_MAX: usize = 64 * 1024;
+
+/// Parts that a writer lists at most, whatever its limits say: each may need a literal before it.
+pub(crate) const PARTS_MAX: u32 = 30_000;
+
 /// What a splitter keeps inside the skeleton, and when it stops looking into a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitLimits {

@@ -37,6 +37,7 @@ pub use assemble::encode_part;
 pub use assemble::rebuilds;
 pub use assemble::split;
 pub use encoder::Encoder;
+pub use limits::OPERATIONS_MAX;
 pub use limits::SplitLimits;
 pub use part::Encoding;
 pub use part::PartInfo;

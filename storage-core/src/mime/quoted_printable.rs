@@ -91,7 +91,10 @@ impl QuotedEncoder {
     pub(crate) fn encode(&mut self, data: &[u8], count: usize, out: &mut Vec<u8>) -> Result<()> {
         let mut at = 0;
         while at < count {
-            let run = self.exceptions.clear(self.model.plain_run(data.get(at..count).unwrap_or_default()))?;
+            // One byte more than has no exception, which the model does not count.
+            let end = at.saturating_add(self.exceptions.free()?).saturating_add(1).min(count);
+            let run = self.model.plain_run(data.get(at..end).unwrap_or_default(), |_| true);
+            self.exceptions.clear(run);
             let plain = data.get(at..at + run).unwrap_or_default();
             out.extend_from_slice(plain);
             self.model.ran(plain);
@@ -164,13 +167,16 @@ impl Exceptions {
         Ok(())
     }
 
-    /// Passes up to `count` bytes that have no exception, and says how many.
-    fn clear(&mut self, count: usize) -> Result<usize> {
+    /// How many bytes come before the next exception.
+    fn free(&mut self) -> Result<usize> {
         self.load()?;
         let free = self.next.map_or(u64::MAX, |(skip, _)| skip.saturating_sub(self.since));
-        let passed = count.min(usize::try_from(free).unwrap_or(usize::MAX));
-        self.since += varint::to_u64(passed);
-        Ok(passed)
+        Ok(usize::try_from(free).unwrap_or(usize::MAX))
+    }
+
+    /// Passes bytes that have no exception.
+    fn clear(&mut self, count: usize) {
+        self.since += varint::to_u64(count);
     }
 
     /// Whether an exception of this kind stands here; then it is used up.

@@ -163,8 +163,9 @@ impl Model {
     }
 
     /// How many of the first bytes of `data` are written raw and without a break, beyond doubt, so that
-    /// [`Model::ran`] may stand for going through them one by one.
-    pub(crate) fn plain_run(&self, data: &[u8]) -> usize {
+    /// [`Model::ran`] may stand for going through them one by one. It looks no further than the first byte that was not
+    /// `raw`: whoever meets many of those would otherwise look at the same bytes over and over.
+    pub(crate) fn plain_run(&self, data: &[u8], raw: impl Fn(usize) -> bool) -> usize {
         let words = matches!(self.setup.rule, BreakRule::Word | BreakRule::WordSpace);
         if self.column == 0 || (words && self.before == Before::Space) {
             return 0;
@@ -177,8 +178,15 @@ impl Model {
             let usual = self.forms.get(usize::from(*byte) * CONTEXTS).is_some_and(|counter| *counter == 0);
             usual && *byte >= b' ' && !(words && *byte == b' ')
         };
+        let mut count = 0_usize;
+        for (index, _plain) in data.iter().take(room).take_while(|byte| plain(byte)).enumerate() {
+            if !raw(index) {
+                return index;
+            }
+            count = index + 1;
+        }
         // The last one may stand before a line end, where other habits hold.
-        data.iter().take(room).take_while(|byte| plain(byte)).count().saturating_sub(1)
+        count.saturating_sub(1)
     }
 
     /// A plain run was written.

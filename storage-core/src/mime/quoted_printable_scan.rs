@@ -151,11 +151,11 @@ impl QuotedWriter {
         let mut covered = 0;
         let mut at = 0;
         while at < count && self.recipe.len() <= self.recipe_bytes_max {
-            let rest = tokens.decoded.get(at..count).unwrap_or_default();
-            let free = between.peek().map_or(rest.len(), |(before, _)| before.saturating_sub(at));
-            let run = self.model.plain_run(rest).min(free);
-            let forms = tokens.forms.get(at..at + run).unwrap_or_default();
-            let run = forms.iter().take_while(|form| **form == Form::Raw).count();
+            // One byte more than is free, which the model does not count.
+            let free = between.peek().map_or(count, |(before, _)| before.saturating_add(1)).min(count);
+            let rest = tokens.decoded.get(at..free).unwrap_or_default();
+            let forms = tokens.forms.get(at..free).unwrap_or_default();
+            let run = self.model.plain_run(rest, |index| forms.get(index) == Some(&Form::Raw));
             self.model.ran(rest.get(..run).unwrap_or_default());
             self.exceptions.pass(run);
             at += run;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::mime::limits::OPERATIONS_MAX;
 use crate::mime::limits::RECIPE_BYTES_MAX;
 use crate::mime::part::Encoding;
 use crate::mime::part::PartInfo;
@@ -124,8 +125,8 @@ impl Skeleton {
             ));
         }
         let count = cursor.len()?;
-        // Every operation takes two bytes at least.
-        if count > cursor.left() / 2 {
+        // Every operation takes two bytes at least, and becomes a hundred times as much in memory.
+        if count > OPERATIONS_MAX || count > cursor.left() / 2 {
             return Err(malformed());
         }
         let mut heads = Vec::with_capacity(count);
