@@ -9,6 +9,7 @@ use zstd_safe::CDict;
 use zstd_safe::DDict;
 
 use crate::error::Error;
+use crate::error::Kind;
 use crate::error::Result;
 
 /// The longest dictionary.
@@ -56,6 +57,16 @@ impl Dictionary {
             None
         };
         Ok(Self { id, kind, bytes, prepared })
+    }
+
+    /// The same for bytes that were read from a pack: what does not fit there is `Corrupt`.
+    pub fn stored(id: Uuid, kind: DictionaryKind, bytes: Arc<[u8]>) -> Result<Self> {
+        Self::new(id, kind, bytes).map_err(|error| match error.kind() {
+            Kind::InvalidArgument => {
+                Error::corrupt(format!("a stored dictionary is none: {}", error.message()))
+            }
+            _ => error,
+        })
     }
 
     /// The id that frames refer to.

@@ -168,6 +168,14 @@ pub fn decode(
     Ok(decoded)
 }
 
+/// The same for what is never encoded with a dictionary; where it says that it is, it is corrupt.
+pub fn decode_alone(id: CodecId, stored: &[u8], decoded_bytes: usize) -> Result<Vec<u8>> {
+    if id == CodecId::ZSTD_DICTIONARY {
+        return Err(Error::corrupt("something that is never encoded with a dictionary claims one"));
+    }
+    decode(id, stored, decoded_bytes, None)
+}
+
 /// What an encoding came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded<'a> {
@@ -188,7 +196,7 @@ pub fn smallest<'a>(bytes: &'a [u8], candidates: &[Codec]) -> Result<Encoded<'a>
             best = Some(Encoded { codec: codec.id(), bytes: Cow::Owned(encoded) });
         }
     }
-    Ok(best.unwrap_or_else(|| Encoded { codec: CodecId::NONE, bytes: Cow::Borrowed(bytes) }))
+    Ok(best.unwrap_or(Encoded { codec: CodecId::NONE, bytes: Cow::Borrowed(bytes) }))
 }
 
 fn unknown(id: CodecId) -> Error {

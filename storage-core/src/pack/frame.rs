@@ -9,6 +9,7 @@ use crate::codec::CodecId;
 use crate::codec::DECODED_BYTES_MAX;
 use crate::codec::Dictionary;
 use crate::codec::decode;
+use crate::codec::decode_alone;
 use crate::error::Error;
 use crate::error::Result;
 use crate::pack::block::BlockTable;
@@ -280,7 +281,7 @@ impl FrameHead {
         self.header.check_readable()?;
         let mut cursor = Cursor::new(&self.table);
         let verbatim = cursor.take(u64::from(self.header.table_verbatim))?;
-        let coded = decode(self.header.table_codec, cursor.rest(), self.header.table_decoded as usize, None)?;
+        let coded = decode_alone(self.header.table_codec, cursor.rest(), self.header.table_decoded as usize)?;
         Ok((verbatim, coded))
     }
 }
@@ -334,6 +335,10 @@ impl Frame {
             return Ok(self.stored.clone());
         }
         let needed = header.stream_codec == CodecId::ZSTD_DICTIONARY;
+        if needed && (header.dictionary().is_none() || header.kind == FrameKind::Dictionary) {
+            let ordinal = header.ordinal;
+            return Err(Error::corrupt(format!("frame {ordinal} needs a dictionary that it cannot have")));
+        }
         if needed && dictionary.map(Dictionary::id) != header.dictionary() {
             return Err(Error::internal("a stream was decoded with another dictionary than its frame names"));
         }

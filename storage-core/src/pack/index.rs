@@ -8,11 +8,14 @@ use uuid::Uuid;
 
 use crate::codec::Codec;
 use crate::codec::CodecId;
-use crate::codec::decode;
+use crate::codec::DECODED_BYTES_MAX;
+use crate::codec::decode_alone;
 use crate::codec::smallest;
 use crate::error::Error;
 use crate::error::Result;
 use crate::pack::counters::PackCounters;
+use crate::pack::frame::FrameHeader;
+use crate::pack::frame::TABLE_BYTES_MAX;
 use crate::pack::header::PackHeader;
 use crate::pack::names::FrameKind;
 use crate::pack::names::FramePlace;
@@ -129,6 +132,10 @@ impl Footer {
         if parsed.index_offset.checked_add(tail) != Some(pack_bytes) {
             return Err(Error::corrupt("a pack has another length than its footer says"));
         }
+        let decoded = parsed.index_decoded;
+        if parsed.index_bytes > decoded || decoded as usize > DECODED_BYTES_MAX {
+            return Err(Error::corrupt("the index of a pack has impossible lengths"));
+        }
         Ok(parsed)
     }
 }
@@ -150,7 +157,7 @@ impl PackIndex {
         if length(bytes) != u64::from(footer.index_bytes) || crc32c::crc32c(bytes) != footer.index_checksum {
             return Err(Error::corrupt("the index of a pack does not match its checksum"));
         }
-        let decoded = decode(footer.index_codec, bytes, footer.index_decoded as usize, None)?;
+        let decoded = decode_alone(footer.index_codec, bytes, footer.index_decoded as usize)?;
         let mut cursor = Cursor::new(&decoded);
         let tenants = read_ids(&mut cursor)?;
         let dictionaries = read_ids(&mut cursor)?;
@@ -297,7 +304,7 @@ fn read_tenant(
                 Some(*found.ok_or_else(|| Error::corrupt("an index names a dictionary it does not list"))?)
             }
         };
-        entries.push(IndexEntry {
+        let entry = IndexEntry {
             ordinal,
             offset: 0,
             header_bytes: cursor.varint_u32()?,
@@ -308,9 +315,24 @@ fn read_tenant(
             tenant,
             codec,
             dictionary,
-        });
+        };
+        check_lengths(&entry)?;
+        entries.push(entry);
     }
     Ok(())
+}
+
+/// No frame has other lengths, so none is read by them.
+fn check_lengths(entry: &IndexEntry) -> Result<()> {
+    let header = FrameHeader::BYTES..=usize::from(u16::MAX);
+    let possible = header.contains(&(entry.header_bytes as usize))
+        && entry.table_bytes as usize <= 2 * TABLE_BYTES_MAX
+        && entry.stream_stored <= entry.stream_decoded
+        && entry.stream_decoded as usize <= DECODED_BYTES_MAX;
+    if possible {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("an index gives frame {} impossible lengths", entry.ordinal)))
 }
 
 fn frame_bytes(entry: &IndexEntry) -> u64 {

@@ -10,6 +10,7 @@ mod fields;
 mod frame;
 mod header;
 mod index;
+pub mod inspect;
 mod message;
 mod names;
 mod object;

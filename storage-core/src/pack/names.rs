@@ -50,6 +50,15 @@ impl Origin {
     }
 }
 
+/// The name of an origin in docs and output.
+pub(super) fn origin_name(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Log => "log",
+        Origin::Rewrite => "rewrite",
+        Origin::Large => "large",
+    }
+}
+
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FrameKind {
@@ -68,6 +77,10 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
+    /// Every kind of this version.
+    pub const ALL: [Self; 6] =
+        [Self::Block, Self::Segment, Self::Tombstone, Self::Policy, Self::Tenant, Self::Dictionary];
+
     /// The permanent number.
     pub fn code(self) -> u8 {
         match self {
