@@ -12,6 +12,7 @@ mod put_large;
 pub(crate) mod read;
 pub mod recover;
 mod replay;
+mod replay_checks;
 pub(crate) mod rewrite;
 pub(crate) mod stats;
 pub mod stream;

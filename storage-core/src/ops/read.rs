@@ -124,7 +124,7 @@ impl Store {
             return Err(wrong_entry(row.pack_name, row.dictionary.frame));
         }
         let bytes = self.foreground.run(move || frame.stream(None)).await?;
-        let dictionary = Arc::new(Dictionary::new(id, record.kind, Arc::from(&*bytes))?);
+        let dictionary = Arc::new(Dictionary::stored(id, record.kind, Arc::from(&*bytes))?);
         self.caches.dictionaries.insert(id, Arc::clone(&dictionary));
         Ok(dictionary)
     }
@@ -178,12 +178,13 @@ impl Store {
     pub(crate) async fn segment(&self, pack: Uuid, segment: &SegmentPlace) -> Result<Bytes> {
         let frame = self.frame(pack, segment.ordinal).await?;
         let dictionary = self.dictionary_of(&frame).await?;
-        let expected = segment.sha256;
+        let (expected, length) = (segment.sha256, segment.bytes as usize);
         let ordinal = segment.ordinal;
         self.foreground
             .run(move || {
                 let bytes = frame.stream(dictionary.as_deref())?;
-                if sha256(&bytes) == expected { Ok(bytes) } else { Err(wrong_entry(pack, ordinal)) }
+                let fits = bytes.len() == length && sha256(&bytes) == expected;
+                if fits { Ok(bytes) } else { Err(wrong_entry(pack, ordinal)) }
             })
             .await
     }

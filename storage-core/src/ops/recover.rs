@@ -141,7 +141,7 @@ async fn replay_tenants(store: &Arc<Store>, pack: &Unfinished) -> Result<()> {
                 scanner.feed(store.backend.read(PackName(pack.name), range).await?)?;
             }
             ScanStep::Frame(frame) if frame.head.header().kind == FrameKind::Tenant => {
-                let change = tenant_change(frame.head.tenant()?);
+                let change = tenant_change(frame.head.tenant()?)?;
                 let commit = LogCommit { changes: vec![change], at: store.now(), ..LogCommit::default() };
                 store.catalog.commit(&commit).await?;
             }
@@ -158,7 +158,7 @@ async fn recover_pack(
     done: &mut Recovered,
 ) -> Result<()> {
     let Some(header) = header else {
-        return delete(store, &pack, done).await;
+        return give_up(store, &pack, done).await;
     };
     let footer = read_footer(store, &pack).await?;
     let counts = match header.origin {
@@ -167,11 +167,11 @@ async fn recover_pack(
         Origin::Rewrite => pack.known.is_some() && footer.is_some(),
     };
     if !counts {
-        return delete(store, &pack, done).await;
+        return give_up(store, &pack, done).await;
     }
     let end = footer.as_ref().map_or(pack.bytes, |footer| footer.index_offset);
     let Some(scanned) = replay(store, (&pack, end), header, done).await? else {
-        return delete(store, &pack, done).await;
+        return give_up(store, &pack, done).await;
     };
     done.torn_bytes += end - scanned.valid_bytes;
     end_pack(store, &pack, scanned, footer.is_some()).await
@@ -219,13 +219,13 @@ async fn replay(
     if let Some(why) = &ended.torn {
         tracing::warn!(pack = %pack.name, valid_bytes = ended.valid_bytes, why, "a torn tail is cut off");
     }
-    // The watermark of a pack that was committed as a whole lies behind its index, at which the scan ends.
-    let relied_on = pack.known.map_or(0, |(_, progress)| progress.committed_bytes.min(end));
+    // The watermark of a pack that was committed as a whole lies behind its index, at which the scan ends. A pack without
+    // an index must reach its watermark, also where it was cut between two frames.
+    let ended_before = end < pack.bytes;
+    let committed = pack.known.map_or(0, |(_, progress)| progress.committed_bytes);
+    let relied_on = if ended_before { committed.min(end) } else { committed };
     if ended.valid_bytes < relied_on {
-        return Err(Error::corrupt(format!(
-            "Pack {} is damaged before byte {relied_on}, where the catalog relies on it. Restore it from a backup.",
-            pack.name
-        )));
+        return Err(damaged(pack, relied_on));
     }
     let known = known.filter(|_| ended.frames > 0);
     Ok(known.map(|(key, _)| Scanned { key, valid_bytes: ended.valid_bytes, writer }))
@@ -256,6 +256,22 @@ async fn adopt(store: &Store, header: &PackHeader) -> Result<(PackKey, PackProgr
     Ok((store.catalog.add_pack(&new).await?, progress))
 }
 
+fn damaged(pack: &Unfinished, relied_on: u64) -> Error {
+    Error::corrupt(format!(
+        "Pack {} is damaged before byte {relied_on}, where the catalog relies on it. Restore it from a backup.",
+        pack.name
+    ))
+}
+
+/// Deletes a pack that never counted. One whose frames the catalog relies on did count: what it is now is damage.
+async fn give_up(store: &Store, pack: &Unfinished, done: &mut Recovered) -> Result<()> {
+    let relied_on = pack.known.map_or(0, |(_, progress)| progress.committed_bytes);
+    if relied_on > PackHeader::BYTES as u64 {
+        return Err(damaged(pack, relied_on));
+    }
+    delete(store, pack, done).await
+}
+
 async fn delete(store: &Store, pack: &Unfinished, done: &mut Recovered) -> Result<()> {
     done.deleted += 1;
     tracing::info!(pack = %pack.name, bytes = pack.bytes, "a pack that never counted is deleted");
@@ -283,11 +299,16 @@ async fn read_header(store: &Store, pack: &Unfinished) -> Result<Option<PackHead
     }
 }
 
-/// The footer, where the pack was ended before.
+/// The footer, where the pack was ended before. One of a newer version is an error: whoever took it for none would cut
+/// it off, or delete the pack.
 async fn read_footer(store: &Store, pack: &Unfinished) -> Result<Option<Footer>> {
     let Some(offset) = pack.bytes.checked_sub(Footer::BYTES as u64) else {
         return Ok(None);
     };
     let bytes = store.backend.read(PackName(pack.name), offset..pack.bytes).await?;
-    Ok(Footer::parse(PackName(pack.name), &bytes, pack.bytes).ok())
+    match Footer::parse(PackName(pack.name), &bytes, pack.bytes) {
+        Ok(footer) => Ok(Some(footer)),
+        Err(error) if error.kind() == Kind::Corrupt => Ok(None),
+        Err(error) => Err(error),
+    }
 }

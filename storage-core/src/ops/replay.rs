@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::ids::PackKey;
 use crate::ids::TenantKey;
 use crate::model::Sha256;
+use crate::ops::replay_checks;
 use crate::pack::Entry;
 use crate::pack::EntryBody;
 use crate::pack::FrameKind;
@@ -52,6 +53,7 @@ impl<'a> Replayer<'a> {
             FrameKind::Tombstone => {
                 let tenant = self.tenant(tenant).await?;
                 for tombstone in frame.head.tombstones()? {
+                    tombstone.caller_id.as_deref().map_or(Ok(()), replay_checks::name)?;
                     commit.changes.push(LogChange::Delete(ItemDelete {
                         tenant,
                         kind: tombstone.kind,
@@ -68,7 +70,7 @@ impl<'a> Replayer<'a> {
                     .extend(frame.head.policies()?.into_iter().map(|record| policy(tenant, record)));
             }
             FrameKind::Tenant => {
-                commit.changes.push(tenant_change(frame.head.tenant()?));
+                commit.changes.push(tenant_change(frame.head.tenant()?)?);
             }
             FrameKind::Segment | FrameKind::Dictionary => {}
         }
@@ -92,10 +94,12 @@ impl<'a> Replayer<'a> {
             let place = Place { pack: self.pack, frame: frame.place.ordinal, entry: number };
             match &entry.body {
                 EntryBody::Object(object) => {
-                    objects.add(commit, (object.sha256, object.bytes, object.class), place);
+                    let bytes = replay_checks::length(object.bytes)?;
+                    objects.add(commit, (object.sha256, bytes, object.class), place);
                 }
                 EntryBody::Segmented(object) => {
-                    objects.add(commit, (object.sha256, object.bytes, object.class), place);
+                    let bytes = replay_checks::length(object.bytes)?;
+                    objects.add(commit, (object.sha256, bytes, object.class), place);
                 }
                 EntryBody::Message(_) => {}
             }
@@ -186,6 +190,7 @@ fn item(
             object,
         })
     };
+    let parts_bytes = replay_checks::item(record)?;
     Ok(NewItem {
         tenant,
         kind: record.kind,
@@ -196,7 +201,7 @@ fn item(
         bytes: record.bytes,
         sha256: record.sha256,
         skeleton_bytes,
-        referenced_bytes: skeleton_bytes + record.parts.iter().map(|part| part.decoded_bytes).sum::<u64>(),
+        referenced_bytes: skeleton_bytes + parts_bytes,
         place,
         expires: record.retention_end,
         hold: record.hold,
@@ -207,8 +212,9 @@ fn item(
 }
 
 /// What a tenant's record says.
-pub(crate) fn tenant_change(record: TenantRecord) -> LogChange {
-    LogChange::Tenant { id: record.id, name: record.name, created: record.created }
+pub(crate) fn tenant_change(record: TenantRecord) -> Result<LogChange> {
+    replay_checks::name(&record.name)?;
+    Ok(LogChange::Tenant { id: record.id, name: record.name, created: record.created })
 }
 
 fn policy(tenant: TenantKey, record: PolicyRecord) -> LogChange {

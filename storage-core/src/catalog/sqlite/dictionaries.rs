@@ -8,6 +8,7 @@ use crate::catalog::rows::NewDictionary;
 use crate::catalog::sqlite::commit::blob;
 use crate::catalog::sqlite::failed;
 use crate::catalog::sqlite::fields::get;
+use crate::catalog::sqlite::fields::get_flag;
 use crate::catalog::sqlite::fields::get_u8;
 use crate::catalog::sqlite::fields::get_u32;
 use crate::catalog::sqlite::fields::get_u64;
@@ -26,7 +27,7 @@ fn dictionary(row: &SqliteRow) -> Result<DictionaryRow> {
             tenant: TenantKey(get(row, "tenant_id")?),
             id: get_uuid(row, "uuid")?,
             class: get_u8(row, "class")?,
-            trained: get::<i64, _>(row, "origin")? == 0,
+            trained: !get_flag(row, "origin")?,
             pack: PackKey(get(row, "pack_id")?),
             frame: get_u32(row, "frame")?,
             bytes: get_u64(row, "bytes")?,
@@ -35,7 +36,7 @@ fn dictionary(row: &SqliteRow) -> Result<DictionaryRow> {
             created: Timestamp(get(row, "created")?),
         },
         pack_name: get_uuid(row, "pack_uuid")?,
-        active: get::<i64, _>(row, "state")? == 0,
+        active: !get_flag(row, "state")?,
         packs: get_u64(row, "packs")?,
     })
 }

@@ -55,19 +55,33 @@ where
         .map_err(|source| Error::corrupt("A row of the catalog cannot be read.").with_source(source))
 }
 
+/// A number that is there. The driver reads NULL as 0, so it is asked for.
+fn get_i64(row: &SqliteRow, index: &str) -> Result<i64> {
+    get::<Option<i64>, _>(row, index)?.ok_or_else(|| corrupt(index))
+}
+
 /// A count or length.
 pub(super) fn get_u64(row: &SqliteRow, index: &str) -> Result<u64> {
-    u64::try_from(get::<i64, _>(row, index)?).map_err(|_| corrupt(index))
+    u64::try_from(get_i64(row, index)?).map_err(|_| corrupt(index))
 }
 
 /// An ordinal.
 pub(super) fn get_u32(row: &SqliteRow, index: &str) -> Result<u32> {
-    u32::try_from(get::<i64, _>(row, index)?).map_err(|_| corrupt(index))
+    u32::try_from(get_i64(row, index)?).map_err(|_| corrupt(index))
 }
 
 /// A small code.
 pub(super) fn get_u8(row: &SqliteRow, index: &str) -> Result<u8> {
-    u8::try_from(get::<i64, _>(row, index)?).map_err(|_| corrupt(index))
+    u8::try_from(get_i64(row, index)?).map_err(|_| corrupt(index))
+}
+
+/// A code that is 0 or 1.
+pub(super) fn get_flag(row: &SqliteRow, index: &str) -> Result<bool> {
+    match get_i64(row, index)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(corrupt(index)),
+    }
 }
 
 /// The error for a value out of range.
@@ -148,7 +162,7 @@ pub(super) fn location(row: &SqliteRow) -> Result<Location> {
             entry: get_u32(row, "entry")?,
         },
         pack: get_uuid(row, "pack_uuid")?,
-        tier: tier_of(get(row, "pack_tier")?)?,
+        tier: tier_of(get_i64(row, "pack_tier")?)?,
     })
 }
 
@@ -164,7 +178,7 @@ pub(super) fn copy_location(row: &SqliteRow) -> Result<Option<Location>> {
             entry: get_u32(row, "copy_entry")?,
         },
         pack: get_uuid(row, "copy_pack_uuid")?,
-        tier: tier_of(get(row, "copy_pack_tier")?)?,
+        tier: tier_of(get_i64(row, "copy_pack_tier")?)?,
     }))
 }
 

@@ -15,7 +15,9 @@ use crate::catalog::rows::TenantRow;
 use crate::catalog::sqlite::commit::blob;
 use crate::catalog::sqlite::failed;
 use crate::catalog::sqlite::fields::copy_location;
+use crate::catalog::sqlite::fields::corrupt;
 use crate::catalog::sqlite::fields::get;
+use crate::catalog::sqlite::fields::get_flag;
 use crate::catalog::sqlite::fields::get_sha;
 use crate::catalog::sqlite::fields::get_u8;
 use crate::catalog::sqlite::fields::get_u32;
@@ -34,6 +36,7 @@ use crate::ids::ItemKey;
 use crate::ids::ObjectKey;
 use crate::ids::TenantKey;
 use crate::ids::uuid_v7_floor;
+use crate::mime::Role;
 use crate::model::ExternalIds;
 use crate::model::ItemKind;
 use crate::model::ListQuery;
@@ -89,7 +92,7 @@ fn item(row: &SqliteRow) -> Result<ItemRow> {
         location: location(row)?,
         copy: copy_location(row)?,
         expires: get::<Option<i64>, _>(row, "expires")?.map(Timestamp),
-        hold: get::<i64, _>(row, "hold")? != 0,
+        hold: get_flag(row, "hold")?,
         pin: get::<Option<i64>, _>(row, "pin")?.map(tier_of).transpose()?,
         labels: labels_of(get(row, "labels")?)?,
     })
@@ -218,7 +221,7 @@ pub(super) async fn parts(pool: &SqlitePool, item: ItemKey) -> Result<Vec<PartRo
         .map(|row| {
             Ok(PartRow {
                 part: get_u32(row, "part")?,
-                role: get_u8(row, "role")?,
+                role: Role::from_id(get_u8(row, "role")?).ok_or_else(|| corrupt("role"))?.id(),
                 media_type: get(row, "media_type")?,
                 file_name: get(row, "file_name")?,
                 object: object(row, "object_id")?,

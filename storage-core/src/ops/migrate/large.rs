@@ -7,7 +7,6 @@ use crate::ops::migrate::encode::Draft;
 use crate::ops::migrate::encode::UnitBytes;
 use crate::ops::migrate::pending::Pending;
 use crate::ops::migrate::plan::PlannedUnit;
-use crate::pack::SegmentPlace;
 use crate::pack::SegmentRecord;
 use crate::pack::SegmentedEntry;
 use crate::pack::segment_frame;
@@ -39,8 +38,7 @@ pub(super) async fn move_large(
                 segment_frame(id, &record, &bytes, &codec)
             })
             .await?;
-        let ordinal = pending.add_segment(frame, segment.sha256).await?;
-        segments.push(SegmentPlace { ordinal, ..*segment });
+        segments.push(pending.add_segment(frame, segment.sha256).await?);
     }
     let manifest = SegmentedEntry { segments, ..entry };
     let mut draft = Draft::default();

@@ -46,7 +46,7 @@ struct PendingBlock {
 pub(crate) struct Pending {
     rewrite: Rewrite,
     blocks: Vec<PendingBlock>,
-    segments: Vec<(u32, Sha256)>,
+    segments: Vec<SegmentPlace>,
     segment_bytes: u64,
     dictionaries: Vec<DictionaryKey>,
 }
@@ -79,11 +79,12 @@ impl Pending {
         Ok(())
     }
 
-    pub(super) async fn add_segment(&mut self, frame: EncodedFrame, sha256: Sha256) -> Result<u32> {
+    pub(super) async fn add_segment(&mut self, frame: EncodedFrame, sha256: Sha256) -> Result<SegmentPlace> {
         self.segment_bytes += frame.bytes().len() as u64;
-        let ordinal = self.rewrite.add(frame).await?;
-        self.segments.push((ordinal, sha256));
-        Ok(ordinal)
+        let bytes = frame.stream_decoded();
+        let place = SegmentPlace { ordinal: self.rewrite.add(frame).await?, bytes, sha256 };
+        self.segments.push(place);
+        Ok(place)
     }
 
     /// Notes that a block of this pack needs a dictionary.
@@ -114,11 +115,10 @@ async fn prove(
     store: &Store,
     written: &Rewritten,
     blocks: &[PendingBlock],
-    segments: &[(u32, Sha256)],
+    segments: &[SegmentPlace],
 ) -> Result<()> {
-    for (ordinal, sha256) in segments {
-        let place = SegmentPlace { ordinal: *ordinal, bytes: 0, sha256: *sha256 };
-        drop(store.segment(written.name, &place).await?);
+    for place in segments {
+        drop(store.segment(written.name, place).await?);
     }
     for block in blocks {
         let decoded = store.block_once(written.name, block.frame).await?;

@@ -164,3 +164,82 @@ pub(crate) async fn page(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::Strategy;
+    use proptest::prelude::any;
+    use proptest::prelude::prop;
+    use proptest::prelude::proptest;
+    use uuid::Uuid;
+
+    use super::Decision;
+    use super::Rules;
+    use crate::catalog::rows::Candidate;
+    use crate::catalog::rows::Location;
+    use crate::catalog::rows::Place;
+    use crate::clock::Timestamp;
+    use crate::ids::ItemKey;
+    use crate::ids::PackKey;
+    use crate::model::Tier;
+    use crate::tier::policy::TierPolicy;
+
+    fn tier() -> impl Strategy<Value = Tier> {
+        prop::sample::select(Tier::ALL.to_vec())
+    }
+
+    fn location(tier: Tier) -> Location {
+        Location { place: Place { pack: PackKey(1), frame: 0, entry: 0 }, pack: Uuid::nil(), tier }
+    }
+
+    fn moment() -> impl Strategy<Value = i64> {
+        prop::strategy::Union::new([(-1_i64 << 38..1_i64 << 38).boxed(), any::<i64>().boxed()])
+    }
+
+    fn candidate() -> impl Strategy<Value = Candidate<ItemKey>> {
+        let copy = prop::option::of(tier());
+        let read_day =
+            prop::option::of(prop::strategy::Union::new([(-9_i64..9).boxed(), any::<i64>().boxed()]));
+        let reads = (read_day, any::<u32>());
+        let rest = (prop::option::of(tier()), any::<bool>(), any::<u64>());
+        (tier(), copy, moment(), reads, rest).prop_map(
+            |(at, copy, created, (read_day, reads), (pin, referenced, bytes))| Candidate {
+                key: ItemKey(1),
+                id: None,
+                sha256: None,
+                bytes,
+                class: 0,
+                location: location(at),
+                copy: copy.map(location),
+                created: Timestamp(created),
+                read_day,
+                reads,
+                pin,
+                referenced,
+            },
+        )
+    }
+
+    proptest! {
+        /// Whatever the catalog says: a move is always to a colder tier, a copy to a warmer one, a pin is never passed.
+        #[test]
+        fn a_decision_never_warms_by_moving(
+            unit in candidate(), now in moment(), forced in prop::option::of(tier()),
+        ) {
+            let rules = Rules { policy: TierPolicy::default(), now: Timestamp(now), forced };
+            match rules.decide(&unit) {
+                Decision::Move(to) => {
+                    assert!(unit.referenced && to > unit.location.tier);
+                    assert!(unit.pin.is_none_or(|pin| to == pin));
+                    assert!(unit.pin.is_some() || forced.is_none_or(|forced| to == forced));
+                }
+                Decision::Copy(to) => {
+                    assert!(unit.referenced && unit.copy.is_none());
+                    assert!(to < unit.location.tier && unit.location.tier >= Tier::Cold);
+                }
+                Decision::DropCopy(tier) => assert_eq!(unit.copy.map(|copy| copy.tier), Some(tier)),
+                Decision::Stay => {}
+            }
+        }
+    }
+}
