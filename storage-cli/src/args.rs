@@ -13,6 +13,7 @@ use crate::commands::explain::ExplainArgs;
 use crate::commands::export::ExportArgs;
 use crate::commands::get::GetArgs;
 use crate::commands::import::ImportArgs;
+use crate::commands::inspect::InspectCommand;
 use crate::commands::list::ListArgs;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::policy::PolicyCommand;
@@ -109,6 +110,9 @@ pub enum Command {
     Sweep(SweepArgs),
     /// List background work.
     Jobs,
+    /// Print what is in a pack file, or the layout of the format; needs no store.
+    #[command(subcommand)]
+    Inspect(InspectCommand),
     /// A tour on a generated mailbox; needs no server and leaves nothing behind.
     Demo(DemoArgs),
     /// Print a completion script for a shell.

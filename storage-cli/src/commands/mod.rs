@@ -19,6 +19,7 @@ pub mod explain;
 pub mod export;
 pub mod get;
 pub mod import;
+pub mod inspect;
 pub mod jobs;
 pub mod list;
 pub mod migrate;
@@ -54,6 +55,10 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Demo(args) => {
             demo::run(args, &mut output).await?;
             return output.flush();
+        }
+        Command::Inspect(command) => {
+            let inspected = inspect::run(command, &mut output);
+            return output.flush().and(inspected);
         }
         Command::Import(args) => args.check()?,
         Command::Get(args) => args.check(output.is_json())?,
@@ -95,8 +100,8 @@ async fn dispatch(command: &Command, context: &mut Context) -> Result<()> {
         Command::Dict(args) => dict::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
         Command::Jobs => jobs::run(context).await,
-        // These two need no store and have been run already.
-        Command::Demo(_) | Command::Completions(_) => Ok(()),
+        // These need no store and have been run already.
+        Command::Demo(_) | Command::Completions(_) | Command::Inspect(_) => Ok(()),
     }
 }
 
