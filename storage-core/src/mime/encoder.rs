@@ -46,12 +46,15 @@ impl Encoder {
     pub fn push(&mut self, decoded: &[u8], out: &mut Vec<u8>) -> Result<()> {
         for stride in decoded.chunks(STRIDE_BYTES) {
             let before = out.len();
-            match &mut self.form {
-                Form::Identity => out.extend_from_slice(stride),
-                Form::Base64(encoder) => encoder.push(stride, out)?,
-                Form::Quoted(encoder) => encoder.push(stride, out)?,
-            }
-            self.count(before, out)?;
+            let done = match &mut self.form {
+                Form::Identity => {
+                    out.extend_from_slice(stride);
+                    Ok(())
+                }
+                Form::Base64(encoder) => encoder.push(stride, out),
+                Form::Quoted(encoder) => encoder.push(stride, out),
+            };
+            self.count(done, before, out)?;
         }
         Ok(())
     }
@@ -59,23 +62,28 @@ impl Encoder {
     /// Everything was pushed: appends the rest.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<()> {
         let before = out.len();
-        match std::mem::replace(&mut self.form, Form::Identity) {
-            Form::Identity => {}
-            Form::Base64(encoder) => encoder.finish(out)?,
-            Form::Quoted(encoder) => encoder.finish(out)?,
-        }
-        self.count(before, out)?;
+        let done = match std::mem::replace(&mut self.form, Form::Identity) {
+            Form::Identity => Ok(()),
+            Form::Base64(encoder) => encoder.finish(out),
+            Form::Quoted(encoder) => encoder.finish(out),
+        };
+        self.count(done, before, out)?;
         if self.left == 0 { Ok(()) } else { Err(wrong_length()) }
     }
 
-    fn count(&mut self, before: usize, out: &mut Vec<u8>) -> Result<()> {
+    /// Counts what was written since `before`; takes it back where it failed or is more than was stated.
+    fn count(&mut self, done: Result<()>, before: usize, out: &mut Vec<u8>) -> Result<()> {
         let written = to_u64(out.len().saturating_sub(before));
-        let Some(left) = self.left.checked_sub(written) else {
-            out.truncate(before);
-            return Err(wrong_length());
-        };
-        self.left = left;
-        Ok(())
+        match done.and_then(|()| self.left.checked_sub(written).ok_or_else(wrong_length)) {
+            Ok(left) => {
+                self.left = left;
+                Ok(())
+            }
+            Err(error) => {
+                out.truncate(before);
+                Err(error)
+            }
+        }
     }
 }
 

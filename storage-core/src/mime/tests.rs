@@ -474,3 +474,13 @@ fn malformed_skeletons_are_refused() {
     assert_eq!(assemble(&missing.split.skeleton, &|_| None).unwrap_err().kind(), Kind::Corrupt);
     assert_eq!(assemble(&missing.split.skeleton, &|_| Some(b"x")).unwrap_err().kind(), Kind::Corrupt);
 }
+
+/// A recipe that writes much and then fails leaves nothing of it.
+#[test]
+fn a_refused_recipe_leaves_no_more_than_was_stated() {
+    let literal = [&[3, 100][..], &[b'x'; 100], &[0xFF]].concat();
+    let mut out = b"before".to_vec();
+    let refused = encode_part(Encoding::Base64, (&literal, b"abc"), 4, &mut out).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Corrupt);
+    assert_eq!(out, b"before");
+}
