@@ -76,6 +76,11 @@ impl ReadCaches {
         let _ = self.open.write().unwrap_or_else(PoisonError::into_inner).remove(&pack);
     }
 
+    /// No pack is open any more.
+    pub(crate) fn sealed_packs(&self) {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Forgets what is known of a pack that was deleted.
     pub(crate) fn forget_pack(&self, pack: Uuid) {
         self.indexes.invalidate(&pack);

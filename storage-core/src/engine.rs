@@ -1,6 +1,7 @@
 //! The engine: opens a store, owns its doors, exposes the operations. Every operation itself is in `ops/`.
 
 mod upkeep;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -235,7 +236,7 @@ impl Engine {
         put::put(self.store(), &self.inner.log, (tenant, kind), options, bytes).await
     }
 
-    /// Begins a put of unknown size; waits while put memory is short.
+    /// Begins a put of unknown size.
     pub async fn begin_put(&self, tenant: &str, kind: ItemKind, options: PutOptions) -> Result<PutStream> {
         self.check_open()?;
         put::begin(self.store(), &self.inner.log, (tenant, kind), options).await
@@ -252,13 +253,13 @@ impl Engine {
         let tenant = self.tenant(tenant).await?;
         let begun = self.store().clock.monotonic();
         let mut row = items::find(self.store(), &tenant, kind, id).await?;
-        let mut opened = get::open_item(self.store(), &row, options.range.clone()).await;
+        let mut opened = get::open_item(self.store(), (tenant.key, &row), options.range.clone()).await;
         if opened.as_ref().is_err_and(moved_away) {
             row = items::find(self.store(), &tenant, kind, id).await?;
-            opened = get::open_item(self.store(), &row, options.range).await;
+            opened = get::open_item(self.store(), (tenant.key, &row), options.range).await;
         }
-        let (parts, stream) = opened?;
-        self.note_read(&row, options.touch, begun);
+        let (parts, stream) = self.noticed(opened)?;
+        self.note_read(&row, (options.touch, stream.bytes()), begun);
         Ok((items::outline_with(&row, &parts), stream))
     }
 
@@ -273,18 +274,24 @@ impl Engine {
         let tenant = self.tenant(tenant).await?;
         let begun = self.store().clock.monotonic();
         let mut row = items::find(self.store(), &tenant, ItemKind::Message, id).await?;
-        let mut opened = get::open_part(self.store(), &row, part, options.range.clone()).await;
+        let mut opened = get::open_part(self.store(), (tenant.key, &row), part, options.range.clone()).await;
         if opened.as_ref().is_err_and(moved_away) {
             row = items::find(self.store(), &tenant, ItemKind::Message, id).await?;
-            opened = get::open_part(self.store(), &row, part, options.range).await;
+            opened = get::open_part(self.store(), (tenant.key, &row), part, options.range).await;
         }
-        let (found, reference, stream) = opened?;
-        self.note_read(&row, options.touch, begun);
+        let (found, reference, stream) = self.noticed(opened)?;
+        self.note_read(&row, (options.touch, stream.bytes()), begun);
         Ok((items::part_stat(&found, reference.as_ref(), row.location.tier), stream))
     }
 
-    fn note_read(&self, row: &ItemRow, touch: bool, begun: Duration) {
+    /// Counts damage where a read found some.
+    fn noticed<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| self.store().counters.failed(error))
+    }
+
+    fn note_read(&self, row: &ItemRow, (touch, bytes): (bool, u64), begun: Duration) {
         let store = self.store();
+        store.counters.read(row.location.tier, bytes);
         if touch {
             store.reads.add(row.key, store.now().day());
         }
@@ -295,13 +302,14 @@ impl Engine {
     pub async fn stat(&self, tenant: &str, kind: ItemKind, id: &str) -> Result<ItemStat> {
         let tenant = self.tenant(tenant).await?;
         let row = items::find(self.store(), &tenant, kind, id).await?;
-        match items::stat(self.store(), &row).await {
+        let stat = match items::stat(self.store(), &row).await {
             Err(error) if moved_away(&error) => {
                 let row = items::find(self.store(), &tenant, kind, id).await?;
                 items::stat(self.store(), &row).await
             }
             done => done,
-        }
+        };
+        self.noticed(stat)
     }
 
     /// A page of items, oldest first.

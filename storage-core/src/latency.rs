@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::activity::ReadLatencies;
 use crate::model::Tier;
 use crate::report::Latency;
 
@@ -13,11 +14,12 @@ const BUCKETS: usize = 100;
 #[derive(Debug)]
 struct Histogram {
     counts: [AtomicU64; BUCKETS],
+    micros: AtomicU64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self { counts: std::array::from_fn(|_| AtomicU64::new(0)), micros: AtomicU64::new(0) }
     }
 }
 
@@ -36,9 +38,12 @@ impl Latencies {
             reason = "the logarithm is small and not negative"
         )]
         let bucket = ((micros.log2() * 4.0) as usize).min(BUCKETS - 1);
-        if let Some(count) = self.histogram(tier).counts.get(bucket) {
+        let histogram = self.histogram(tier);
+        if let Some(count) = histogram.counts.get(bucket) {
             let _ = count.fetch_add(1, Ordering::Relaxed);
         }
+        let whole = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let _ = histogram.micros.fetch_add(whole, Ordering::Relaxed);
     }
 
     fn histogram(&self, tier: Tier) -> &Histogram {
@@ -49,6 +54,22 @@ impl Latencies {
             Tier::Cold => cold,
             Tier::Archive => archive,
         }
+    }
+
+    /// The histogram itself, in buckets that double; the last one has no upper edge.
+    pub(crate) fn buckets(&self, tier: Tier) -> ReadLatencies {
+        let histogram = self.histogram(tier);
+        let mut edge = 1e-6;
+        let buckets = histogram
+            .counts
+            .chunks(4)
+            .map(|quarters| {
+                edge *= 2.0;
+                (edge, quarters.iter().map(|count| count.load(Ordering::Relaxed)).sum())
+            })
+            .collect();
+        let micros = histogram.micros.load(Ordering::Relaxed);
+        ReadLatencies { tier, seconds: Duration::from_micros(micros).as_secs_f64(), buckets }
     }
 
     pub(crate) fn of(&self, tier: Tier) -> Latency {

@@ -71,6 +71,8 @@ pub mod settings;
 
 pub mod report;
 
+pub mod activity;
+
 pub mod catalog;
 
 mod workers;
@@ -78,6 +80,10 @@ mod workers;
 mod data_dir;
 
 mod latency;
+
+mod counters;
+
+pub mod budget;
 
 mod caches;
 

@@ -21,6 +21,10 @@ pub struct Settings {
     pub dictionary_cache_bytes: u64,
     /// Memory for puts in flight, in bytes; further puts wait. Default 48 MiB.
     pub put_memory_bytes: u64,
+    /// Memory for answers on their way out, in bytes; further reads wait. Default 64 MiB.
+    pub get_memory_bytes: u64,
+    /// How much of a budget one tenant may hold, in percent. Default 75.
+    pub tenant_share_percent: u8,
 }
 
 impl Settings {
@@ -34,6 +38,8 @@ impl Settings {
             block_cache_bytes: 32 << 20,
             dictionary_cache_bytes: 32 << 20,
             put_memory_bytes: 48 << 20,
+            get_memory_bytes: 64 << 20,
+            tenant_share_percent: 75,
         }
     }
 }

@@ -9,21 +9,24 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::Semaphore;
+use tokio::sync::RwLock as AsyncRwLock;
 use uuid::Uuid;
 
 use crate::backend::LogBackend;
+use crate::budget::Budget;
 use crate::caches::ReadCaches;
 use crate::catalog::Catalog;
 use crate::catalog::rows::AccessRow;
 use crate::catalog::rows::TenantRow;
 use crate::clock::Clock;
 use crate::clock::Timestamp;
+use crate::counters::Counters;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Result;
 use crate::ids::IdSource;
 use crate::ids::ItemKey;
+use crate::ids::TenantKey;
 use crate::ids::uuid_v7_time;
 use crate::latency::Latencies;
 use crate::settings::Settings;
@@ -50,12 +53,17 @@ pub(crate) struct Store {
     pub(crate) caches: ReadCaches,
     pub(crate) reads: ReadCounts,
     pub(crate) latencies: Latencies,
+    pub(crate) counters: Counters,
     /// For reads and puts.
     pub(crate) foreground: Workers,
     /// For migrations and the like.
     pub(crate) background: Workers,
     /// Bytes of puts in flight.
-    pub(crate) put_memory: Arc<Semaphore>,
+    pub(crate) put_memory: Budget<TenantKey>,
+    /// Bytes of answers that were made and not taken yet.
+    pub(crate) get_memory: Budget<TenantKey>,
+    /// Held shared by every put that writes a pack of its own, exclusively while the store is reopened.
+    pub(crate) large_puts: Arc<AsyncRwLock<()>>,
     tenants: RwLock<HashMap<String, Arc<TenantRow>>>,
     shut: AtomicBool,
     /// The time in the newest pack's name.
@@ -65,15 +73,18 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(settings: Settings, clock: Arc<dyn Clock>, doors: Doors, seed: [u8; 32]) -> Self {
         let workers = settings.workers;
-        let put_memory =
-            usize::try_from(settings.put_memory_bytes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let budget =
+            |bytes| Budget::new(usize::try_from(bytes).unwrap_or(usize::MAX), settings.tenant_share_percent);
         Self {
             caches: ReadCaches::new(&settings),
             reads: ReadCounts::default(),
             latencies: Latencies::default(),
+            counters: Counters::default(),
             foreground: Workers::new(workers * 2),
             background: Workers::new(workers),
-            put_memory: Arc::new(Semaphore::new(put_memory)),
+            put_memory: budget(settings.put_memory_bytes),
+            get_memory: budget(settings.get_memory_bytes),
+            large_puts: Arc::default(),
             settings,
             clock,
             backend: doors.backend,
@@ -94,6 +105,11 @@ impl Store {
         self.shut.store(true, Ordering::SeqCst);
     }
 
+    /// What reached the disk is known again.
+    pub(crate) fn open_for_writes(&self) {
+        self.shut.store(false, Ordering::SeqCst);
+    }
+
     pub(crate) fn writable(&self) -> bool {
         !self.shut.load(Ordering::SeqCst)
     }
@@ -104,7 +120,7 @@ impl Store {
         }
         Err(Error::new(
             Kind::Unavailable,
-            "The store is shut for writes since a write failed. Mend the disk (space, permissions), then restart the server.",
+            "The store is shut for writes since a write failed. Mend the disk (space, permissions), then reopen it (storage-cli reopen) or restart the server.",
         ))
     }
 

@@ -17,12 +17,19 @@ pub(crate) const INLINE_BYTES_MAX: usize = 32 << 10;
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
     places: Arc<Semaphore>,
+    count: usize,
 }
 
 impl Workers {
     /// A pool that runs `count` pieces of work at once.
     pub(crate) fn new(count: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(count.max(1))) }
+        let count = count.max(1);
+        Self { places: Arc::new(Semaphore::new(count)), count }
+    }
+
+    /// How many pieces of work run now.
+    pub(crate) fn running(&self) -> usize {
+        self.count.saturating_sub(self.places.available_permits())
     }
 
     /// Runs `work` on a thread of the pool.

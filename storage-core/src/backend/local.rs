@@ -190,13 +190,14 @@ impl Inner {
     }
 
     fn open_log(&self, name: PackName, bytes: u64) -> Result<File> {
-        let opened = OpenOptions::new().write(true).open(self.path(name));
+        let opened = OpenOptions::new().read(true).write(true).open(self.path(name));
         let file = opened.map_err(|error| failed_on(name, "open a pack", error))?;
         let length = file.metadata().map_err(|error| failed("look at a pack", error))?.len();
         if length < bytes {
             return Err(too_short(name, length, bytes));
         }
         file.set_len(bytes).map_err(|error| failed("cut a pack", error))?;
+        write_again(&file, bytes).map_err(|error| failed("write a pack again", error))?;
         file.sync_all().map_err(|error| failed("sync a pack", error))?;
         Ok(file)
     }
@@ -291,6 +292,22 @@ fn failed_on(name: PackName, what: &str, error: io::Error) -> Error {
         io::ErrorKind::NotFound => not_found(name),
         _ => failed(what, error),
     }
+}
+
+/// Writes what a file holds once more. After a sync that failed, the system may show bytes as clean that never reached
+/// the disk, and another sync would pass over them.
+fn write_again(file: &File, bytes: u64) -> io::Result<()> {
+    const PIECE_BYTES: u64 = 1 << 20;
+    let mut piece = Vec::new();
+    let mut offset = 0;
+    while offset < bytes {
+        let length = PIECE_BYTES.min(bytes - offset);
+        piece.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        file.read_exact_at(&mut piece, offset)?;
+        file.write_all_at(&piece, offset)?;
+        offset += length;
+    }
+    Ok(())
 }
 
 fn sync_directory(directory: &Path) -> Result<()> {

@@ -8,14 +8,18 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::Digest;
 
+use crate::budget::Held;
 use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::PartRow;
 use crate::error::Error;
+use crate::error::Kind;
 use crate::error::Result;
+use crate::ids::TenantKey;
 use crate::mime;
 use crate::mime::Encoding;
 use crate::mime::Op;
@@ -32,6 +36,39 @@ use crate::store::Store;
 
 /// Items up to this many bytes are rebuilt in memory.
 const MEMORY_BYTES_MAX: u64 = 4 << 20;
+
+/// Answers up to this many bytes are not counted: as many as there may be at once are little.
+const UNCOUNTED_BYTES_MAX: u64 = 64 << 10;
+
+/// What a streamed answer holds at most: a segment, and what was made of it.
+const STREAM_BYTES: u64 = 2 << 20;
+
+/// How long a read waits for memory.
+const MEMORY_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes that give their memory back when the last piece of them is gone, wherever it waits to be sent.
+struct Answer(Bytes, #[expect(dead_code, reason = "held, not read")] Held);
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Waits until there is memory for an answer of `bytes`; none is needed for a small one.
+async fn reserve(store: &Store, tenant: TenantKey, bytes: u64) -> Result<Option<Held>> {
+    if bytes <= UNCOUNTED_BYTES_MAX {
+        return Ok(None);
+    }
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let held = store.get_memory.hold(&tenant, bytes, MEMORY_WAIT_MAX).await;
+    held.map(Some).ok_or_else(|| {
+        Error::new(
+            Kind::ResourceExhausted,
+            "The server has no memory left for answers. Read again later, or take answers faster.",
+        )
+    })
+}
 
 /// The steps that rebuild an item from its skeleton and its objects, in the order of the skeleton's objects.
 fn steps(skeleton: &Bytes, parsed: &Skeleton, sources: &[Source]) -> Result<VecDeque<Step>> {
@@ -107,7 +144,7 @@ fn cut_range(range: Option<Range<u64>>, bytes: u64) -> Result<Range<u64>> {
 /// Opens a stream over an item; the references of the item come with it.
 pub(crate) async fn open_item(
     store: &Arc<Store>,
-    row: &ItemRow,
+    (tenant, row): (TenantKey, &ItemRow),
     range: Option<Range<u64>>,
 ) -> Result<(Vec<PartRow>, GetStream)> {
     let range = cut_range(range, row.bytes)?;
@@ -120,14 +157,20 @@ pub(crate) async fn open_item(
     let whole = range == (0..row.bytes);
     if row.bytes > MEMORY_BYTES_MAX {
         let expected = whole.then_some(row.sha256);
+        let memory = reserve(store, tenant, STREAM_BYTES).await?;
         let stream = GetStream::new(store, steps(&skeleton, &parsed, &sources)?, range, expected);
-        return Ok((parts, stream));
+        return Ok((parts, stream.holding(memory)));
     }
+    let memory = reserve(store, tenant, row.bytes).await?;
     let rebuilt = rebuild(store, &skeleton, sources).await?;
     if sha256(&rebuilt) != row.sha256 {
         return Err(mismatch());
     }
-    let stream = GetStream::new(store, VecDeque::from([Step::Ready(rebuilt)]), range, None);
+    let answer = match memory {
+        Some(memory) => Bytes::from_owner(Answer(rebuilt, memory)),
+        None => rebuilt,
+    };
+    let stream = GetStream::new(store, VecDeque::from([Step::Ready(answer)]), range, None);
     Ok((parts, stream))
 }
 
@@ -167,7 +210,7 @@ async fn whole(store: &Arc<Store>, source: Source) -> Result<Bytes> {
 /// Opens a stream over one decoded part.
 pub(crate) async fn open_part(
     store: &Arc<Store>,
-    row: &ItemRow,
+    (tenant, row): (TenantKey, &ItemRow),
     index: u32,
     range: Option<Range<u64>>,
 ) -> Result<(SkeletonPart, Option<PartRow>, GetStream)> {
@@ -195,5 +238,7 @@ pub(crate) async fn open_part(
     };
     let whole = range == (0..part.summary.decoded_bytes);
     let expected = found.as_ref().filter(|_| whole).map(|row| row.object.sha256);
-    Ok((part, found, GetStream::new(store, VecDeque::from([step]), range, expected)))
+    let memory = reserve(store, tenant, part.summary.decoded_bytes.min(STREAM_BYTES)).await?;
+    let stream = GetStream::new(store, VecDeque::from([step]), range, expected);
+    Ok((part, found, stream.holding(memory)))
 }

@@ -1,8 +1,8 @@
 //! A put that is ready for the log: split, proved, hashed. Pure work; runs on the pool for anything but small items.
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
+use crate::budget::Held;
 use crate::catalog::rows::ItemRow;
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -79,7 +79,7 @@ pub(crate) struct PreparedPut {
     pub(crate) message_id_hash: Option<i64>,
     pub(crate) objects: Vec<PreparedObject>,
     /// The put memory it holds until it is answered, whether or not its caller still waits.
-    pub(crate) memory: Option<OwnedSemaphorePermit>,
+    pub(crate) memory: Option<Held>,
 }
 
 impl PreparedPut {

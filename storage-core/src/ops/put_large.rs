@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::Digest;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::OwnedRwLockReadGuard;
 
+use crate::budget::Held;
 use crate::catalog::rows::Place;
 use crate::codec::Codec;
 use crate::error::Error;
@@ -111,10 +112,20 @@ pub(crate) struct LargeWriter {
     segments: Vec<SegmentPlace>,
     objects: Vec<PreparedObject>,
     waiting_bytes: usize,
+    /// While it is held nobody reopens the store, which would delete the pack of a put in progress.
+    in_progress: Option<OwnedRwLockReadGuard<()>>,
 }
 
 impl LargeWriter {
+    /// Begins it. Runs to its end even if the caller goes away: a pack that was just created is then deleted again.
     pub(crate) async fn begin(store: Arc<Store>, target: PutTarget) -> Result<Self> {
+        let begun = tokio::spawn(Self::begin_now(store, target)).await;
+        begun.unwrap_or_else(|failure| Err(Error::internal("A large put panicked.").with_source(failure)))
+    }
+
+    async fn begin_now(store: Arc<Store>, target: PutTarget) -> Result<Self> {
+        let in_progress = Arc::clone(&store.large_puts).read_owned().await;
+        store.check_writable()?;
         let splitting = Some(Splitting::new(&target)?);
         let open = Some(OpenPack::create_large(&store, store.now()).await?);
         Ok(Self {
@@ -125,6 +136,7 @@ impl LargeWriter {
             segments: Vec::new(),
             objects: Vec::new(),
             waiting_bytes: 0,
+            in_progress: Some(in_progress),
         })
     }
 
@@ -170,11 +182,7 @@ impl LargeWriter {
     }
 
     /// Ends the put. Runs to its end even if the caller goes away, so that no pack is left half decided.
-    pub(crate) async fn finish(
-        self: Box<Self>,
-        log: &LogHandle,
-        memory: OwnedSemaphorePermit,
-    ) -> Result<PutReceipt> {
+    pub(crate) async fn finish(self: Box<Self>, log: &LogHandle, memory: Held) -> Result<PutReceipt> {
         let log = log.clone();
         let ended = tokio::spawn(async move {
             let ended = self.end(&log).await;
@@ -270,13 +278,14 @@ impl Drop for LargeWriter {
         let Some(open) = self.open.take() else {
             return;
         };
-        let store = Arc::clone(&self.store);
+        let (store, in_progress) = (Arc::clone(&self.store), self.in_progress.take());
         // Without a runtime the process is ending; recovery deletes the pack then.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             drop(runtime.spawn(async move {
                 let (key, name) = (open.key, open.name);
                 drop(open);
                 discard(&store, key, name).await;
+                drop(in_progress);
             }));
         }
     }

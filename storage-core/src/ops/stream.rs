@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::Digest;
 
+use crate::budget::Held;
 use crate::catalog::rows::Location;
 use crate::catalog::rows::PartRow;
 use crate::error::Error;
@@ -140,6 +141,8 @@ pub struct GetStream {
     held: Option<Bytes>,
     /// The hash of everything, where everything is read and was not verified before.
     check: Option<(sha2::Sha256, Sha256)>,
+    /// The memory that its pieces take.
+    memory: Option<Held>,
 }
 
 impl GetStream {
@@ -160,7 +163,14 @@ impl GetStream {
             bytes: left,
             held: None,
             check: expected.map(|expected| (sha2::Sha256::new(), expected)),
+            memory: None,
         }
+    }
+
+    /// The same, with the memory it holds until it is dropped.
+    pub(crate) fn holding(mut self, memory: Option<Held>) -> Self {
+        self.memory = memory;
+        self
     }
 
     /// Bytes this stream yields in all.
@@ -173,6 +183,8 @@ impl GetStream {
         match self.advance().await {
             Ok(bytes) => bytes.map(Ok),
             Err(error) => {
+                self.store.counters.failed(&error);
+                self.memory = None;
                 self.steps.clear();
                 (self.running, self.held, self.check) = (None, None, None);
                 self.ready = Bytes::new();

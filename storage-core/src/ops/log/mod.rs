@@ -18,6 +18,7 @@ mod changes;
 mod commit;
 pub(crate) mod group;
 pub(crate) mod pack;
+mod reopen;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use crate::model::PutReceipt;
 use crate::ops::log::commit::Committer;
 use crate::ops::log::pack::OpenPack;
 use crate::ops::prepared::PreparedPut;
+use crate::ops::recover::Recovered;
 use crate::store::Store;
 use crate::tier::policy::TierPolicy;
 
@@ -88,6 +90,8 @@ pub(crate) enum Request {
     },
     /// Copies frames that outlive their pack (tombstones, policies, tenants) into the log.
     Carry(Vec<crate::pack::EncodedFrame>, Reply<()>),
+    /// Recovers what a failed write left and opens the store for writes again.
+    Reopen(Reply<Recovered>),
     Close(Reply<()>),
 }
 
@@ -115,6 +119,11 @@ impl LogHandle {
         Self { requests }
     }
 
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.requests.max_capacity() - self.requests.capacity()
+    }
+
     /// Sends a request and waits for its answer. A request that was sent is carried out even if the caller goes away.
     pub(crate) async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T> {
         let (reply, answer) = oneshot::channel();
@@ -137,6 +146,7 @@ impl Log {
         let mut waiting = Vec::new();
         while let Some(first) = queue.recv().await {
             collect(first, &mut queue, &mut waiting);
+            self.store.counters.group(waiting.len());
             if self.serve(&mut waiting).await {
                 return;
             }
@@ -188,6 +198,10 @@ impl Log {
                 answer(reply, self.remove_unreferenced(dry_run).await);
             }
             Request::Carry(frames, reply) => answer(reply, self.carry(frames).await),
+            Request::Reopen(reply) => {
+                let result = self.reopen().await;
+                answer(reply, result);
+            }
             Request::Close(reply) => {
                 answer(reply, self.seal().await);
                 return true;

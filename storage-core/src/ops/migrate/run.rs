@@ -246,6 +246,7 @@ impl Run<'_> {
 
     fn note_damage(&mut self, error: &Error, unit: UnitKey) {
         self.report.damaged += 1;
+        self.store.counters.damaged(1);
         tracing::error!(%error, ?unit, "a unit cannot be read back and stays where it is");
     }
 
