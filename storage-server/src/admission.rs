@@ -1,25 +1,20 @@
-//! Who gets in: a bound on the requests in flight in the whole server, answered at once when it is reached, and the
-//! deadline a caller sets with `grpc-timeout`, which holds until the last byte of an answer. It knows no service.
+//! Who gets in: bounds on the requests in flight and on the bytes that are being received, with a share for each tenant,
+//! answered at once when one is reached; and the deadline a caller sets with `grpc-timeout`, which holds until the last
+//! byte of an answer. It knows no service.
 
-use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use http::Request;
 use http::Response;
 use http_body::Body as _;
-use http_body::Frame;
-use http_body::SizeHint;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
+use storage_core::budget::Held;
 use tokio::time::Instant;
-use tokio::time::Sleep;
-use tokio::time::sleep_until;
 use tokio::time::timeout_at;
 use tonic::Code;
 use tonic::Status;
@@ -27,7 +22,20 @@ use tonic::body::Body;
 use tower::Layer;
 use tower::Service;
 
+use crate::answering::Answering;
+use crate::answering::Holding;
+use crate::answering::too_late;
+use crate::gate::Gate;
+use crate::gate::Key;
+use crate::gate::busy;
 use crate::limits;
+use crate::metrics::requests::Calls;
+use crate::patience::Patience;
+use crate::peer::Peer;
+use crate::receiving::Receiving;
+use crate::receiving::SharedMemory;
+use crate::receiving::release;
+use crate::stalls::Stalls;
 
 /// The transport has a timer of its own for the same deadline and would answer `CANCELLED`; this one comes first.
 const AHEAD_OF_TRANSPORT: Duration = Duration::from_millis(2);
@@ -38,21 +46,50 @@ const EXEMPT_PREFIX: &str = "/grpc.";
 /// Admits a bounded number of requests at a time, over all connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
-    slots: Arc<Semaphore>,
-}
-
-impl Admission {
-    /// At most `requests_max` at a time.
-    pub(crate) fn new(requests_max: usize) -> Self {
-        Self { slots: Arc::new(Semaphore::new(requests_max)) }
-    }
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) stalls: Arc<Stalls>,
+    pub(crate) calls: Calls,
+    pub(crate) patience: Patience,
 }
 
 impl<S> Layer<S> for Admission {
     type Service = Admitted<S>;
 
     fn layer(&self, inner: S) -> Admitted<S> {
-        Admitted { inner, slots: Arc::clone(&self.slots) }
+        Admitted { inner, admission: self.clone() }
+    }
+}
+
+impl Admission {
+    fn admit(&self, exempt: bool, key: &Key) -> Option<Held> {
+        if exempt { self.gate.admit_exempt() } else { self.gate.admit(key) }
+    }
+
+    /// Counts what the request brings, for as long as it is not handed on.
+    fn receive(&self, request: Request<Body>, key: Key) -> (Request<Body>, SharedMemory) {
+        let memory = Arc::new(Mutex::new(self.gate.memory(key)));
+        let streaming = self.calls.takes_a_stream(request.uri().path());
+        let shared = Arc::clone(&memory);
+        let time = self.patience.message;
+        (request.map(|body| Body::new(Receiving::new(body, shared, time, streaming))), memory)
+    }
+
+    /// Guards an answer until it is over.
+    fn guard(
+        &self,
+        response: Response<Body>,
+        mut holding: Holding,
+        (peer, deadline): (Option<Peer>, Option<Instant>),
+    ) -> Response<Body> {
+        let response = explained(response);
+        if let Some(status) = Status::from_header_map(response.headers()) {
+            holding.call.ended(status.code());
+        }
+        if response.body().is_end_stream() {
+            return response;
+        }
+        let watched = peer.map(|peer| self.stalls.watch(peer));
+        response.map(|body| Body::new(Answering::new(body, deadline, watched, holding)))
     }
 }
 
@@ -60,7 +97,7 @@ impl<S> Layer<S> for Admission {
 #[derive(Debug, Clone)]
 pub(crate) struct Admitted<S> {
     inner: S,
-    slots: Arc<Semaphore>,
+    admission: Admission,
 }
 
 impl<S> Service<Request<Body>> for Admitted<S>
@@ -77,34 +114,36 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let slot = if request.uri().path().starts_with(EXEMPT_PREFIX) {
-            None
-        } else if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
-            Some(slot)
-        } else {
+        let path = request.uri().path();
+        let mut call = self.admission.calls.begin(path);
+        let key = self.admission.gate.key(request.headers());
+        let Some(slot) = self.admission.admit(path.starts_with(EXEMPT_PREFIX), &key) else {
+            call.ended(Code::ResourceExhausted);
             return Box::pin(async { Ok(busy().into_http()) });
         };
+        let peer = request.extensions().get::<Peer>().cloned();
+        let mut holding = Holding { slot, in_flight: peer.as_ref().map(Peer::begin), call };
         let deadline = deadline(request.headers());
+        let (request, memory) = self.admission.receive(request, key);
         let response = self.inner.call(request);
+        let admission = self.admission.clone();
         Box::pin(async move {
-            let response = match deadline {
-                Some(at) => match timeout_at(at, response).await {
-                    Ok(response) => response?,
-                    Err(_) => return Ok(too_late().into_http()),
-                },
-                None => response.await?,
+            let Some(response) = in_time(response, deadline).await else {
+                holding.call.ended(Code::DeadlineExceeded);
+                return Ok(too_late().into_http());
             };
-            Ok(explained(response).map(|body| guarded(body, slot, deadline)))
+            release(&memory);
+            Ok(admission.guard(response?, holding, (peer, deadline)))
         })
     }
 }
 
-fn busy() -> Status {
-    Status::resource_exhausted("The server has as many requests in hand as it takes; try again in a moment.")
-}
-
-fn too_late() -> Status {
-    Status::deadline_exceeded("The deadline of the request has passed.")
+/// What comes of a future before the deadline, if there is one; none afterwards.
+async fn in_time<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
+    match deadline {
+        Some(at) => timeout_at(at, future).await.ok(),
+        None => Some(future.await),
+    }
 }
 
 /// The moment `grpc-timeout` stands for.
@@ -132,73 +171,42 @@ fn parse_timeout(text: &str) -> Option<Duration> {
     }
 }
 
+/// What the decoder answers to bytes that are no message of the call, as if the server were at fault.
+const UNDECODABLE: &str = "failed to decode Protobuf message";
+
 /// The services never answer `OUT_OF_RANGE`; the decoder does, to a request over its limit. Says instead what to do.
 fn explained(response: Response<Body>) -> Response<Body> {
-    let over_limit =
-        Status::from_header_map(response.headers()).is_some_and(|status| status.code() == Code::OutOfRange);
-    if over_limit { Status::resource_exhausted(limits::TOO_LARGE).into_http() } else { response }
-}
-
-fn guarded(body: Body, slot: Option<OwnedSemaphorePermit>, deadline: Option<Instant>) -> Body {
-    if body.is_end_stream() || (slot.is_none() && deadline.is_none()) {
-        return body;
-    }
-    Body::new(Guarded {
-        body,
-        deadline: deadline.map(|at| Box::pin(sleep_until(at))),
-        over: false,
-        _slot: slot,
-    })
-}
-
-/// A body that ends at its deadline, and gives its slot back when it is dropped.
-struct Guarded {
-    body: Body,
-    deadline: Option<Pin<Box<Sleep>>>,
-    over: bool,
-    _slot: Option<OwnedSemaphorePermit>,
-}
-
-impl http_body::Body for Guarded {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.over {
-            return Poll::Ready(None);
+    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    match status.code() {
+        Code::OutOfRange => Status::resource_exhausted(limits::TOO_LARGE).into_http(),
+        Code::Internal if status.message().starts_with(UNDECODABLE) => {
+            Status::invalid_argument("The request is not a message that this call takes.").into_http()
         }
-        let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(context).is_ready());
-        if late {
-            self.over = true;
-            // What is left to read stops here.
-            self.body = Body::empty();
-            let mut trailers = HeaderMap::new();
-            let added = too_late().add_header(&mut trailers);
-            return Poll::Ready(Some(added.map(|()| Frame::trailers(trailers))));
-        }
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.over || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.deadline.is_some() { SizeHint::default() } else { self.body.size_hint() }
+        _ => response,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
+    use bytes::Bytes;
     use futures::future::BoxFuture;
+    use http_body::Frame;
     use std::convert::Infallible;
+    use std::pin::Pin;
     use tower::service_fn;
 
     type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn admission(requests_max: usize) -> Admission {
+        Admission {
+            gate: Arc::new(Gate::new(requests_max, 1 << 20, 100, |_| true)),
+            stalls: Arc::default(),
+            calls: Metrics::new().calls(),
+            patience: Patience::default(),
+        }
+    }
 
     /// A service that answers at once where `answers`, else never; its body never ends.
     fn inner(
@@ -241,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slot_is_held_until_the_answer_is_dropped() {
-        let mut service = Admission::new(1).layer(inner(true));
+        let mut service = admission(1).layer(inner(true));
         let first = service.call(request("/a", None)).await.unwrap();
         assert_eq!(refusal(&first), None);
         assert_eq!(refusal(&service.call(request("/a", None)).await.unwrap()), Some(Code::ResourceExhausted));
@@ -252,20 +260,20 @@ mod tests {
         drop(first);
         assert_eq!(refusal(&service.call(request("/a", None)).await.unwrap()), None);
         // A request that is cancelled before its answer gives its slot back, too.
-        let mut service = Admission::new(1).layer(inner(false));
+        let mut service = admission(1).layer(inner(false));
         drop(service.call(request("/a", None)));
-        assert_eq!(service.slots.available_permits(), 1);
+        assert_eq!(service.admission.gate.requests(), 0);
     }
 
     #[tokio::test]
     async fn a_deadline_holds_before_the_answer_and_within_it() {
-        let mut never = Admission::new(1).layer(inner(false));
+        let mut never = admission(1).layer(inner(false));
         assert_eq!(
             refusal(&never.call(request("/a", Some("5m"))).await.unwrap()),
             Some(Code::DeadlineExceeded)
         );
 
-        let mut endless = Admission::new(1).layer(inner(true));
+        let mut endless = admission(1).layer(inner(true));
         let mut body = endless.call(request("/a", Some("5m"))).await.unwrap().into_body();
         let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         let trailers = frame.unwrap().unwrap().into_trailers().unwrap();

@@ -15,6 +15,9 @@ use storage_core::tier::policy::TierPolicy;
 use crate::server;
 
 const DATA_DIR: &str = "./data";
+/// One request of full size has to fit into the share of a tenant, whatever that is.
+const RECEIVE_MEMORY_MIN: usize = 8 << 20;
+
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7401);
 
 /// The file, key by key; see `storage-server.example.toml`.
@@ -28,11 +31,16 @@ pub struct File {
     policy: Option<TierPolicy>,
     item_bytes_max: Option<u64>,
     put_memory_bytes: Option<u64>,
+    get_memory_bytes: Option<u64>,
+    receive_memory_bytes: Option<usize>,
+    tenant_share_percent: Option<u8>,
     block_cache_bytes: Option<u64>,
     dictionary_cache_bytes: Option<u64>,
     workers: Option<usize>,
     requests_max: Option<usize>,
     connections_max: Option<usize>,
+    idle_seconds: Option<u64>,
+    metrics_listen: Option<SocketAddr>,
     drain_seconds: Option<u64>,
 }
 
@@ -75,6 +83,8 @@ impl FromStr for LogFormat {
 pub struct Settings {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where metrics are read, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// How to log.
     pub log: LogFormat,
     /// What to open the engine with.
@@ -117,6 +127,11 @@ pub fn resolve(flags: Flags, file: File) -> Result<Settings, ConfigError> {
     }
     set(&mut engine.item_bytes_max, "item_bytes_max", file.item_bytes_max)?;
     set(&mut engine.put_memory_bytes, "put_memory_bytes", file.put_memory_bytes)?;
+    set(&mut engine.get_memory_bytes, "get_memory_bytes", file.get_memory_bytes)?;
+    set(&mut engine.tenant_share_percent, "tenant_share_percent", file.tenant_share_percent)?;
+    if engine.tenant_share_percent > 100 {
+        return Err(ConfigError("tenant_share_percent must be at most 100".to_owned()));
+    }
     set(&mut engine.workers, "workers", file.workers)?;
     // A cache may be switched off.
     engine.block_cache_bytes = file.block_cache_bytes.unwrap_or(engine.block_cache_bytes);
@@ -125,10 +140,18 @@ pub fn resolve(flags: Flags, file: File) -> Result<Settings, ConfigError> {
     let mut server = server::Settings::default();
     set(&mut server.requests_max, "requests_max", file.requests_max)?;
     set(&mut server.connections_max, "connections_max", file.connections_max)?;
+    set(&mut server.receive_memory_bytes, "receive_memory_bytes", file.receive_memory_bytes)?;
+    if server.receive_memory_bytes < RECEIVE_MEMORY_MIN {
+        return Err(ConfigError(format!("receive_memory_bytes must be at least {RECEIVE_MEMORY_MIN}")));
+    }
+    let mut idle_seconds = server.patience.idle.as_secs();
+    set(&mut idle_seconds, "idle_seconds", file.idle_seconds)?;
+    server.patience.idle = Duration::from_secs(idle_seconds);
     server.drain = file.drain_seconds.map_or(server.drain, Duration::from_secs);
     server.migrate_schedule = file.migrate_schedule.as_deref().map(schedule).transpose()?;
     Ok(Settings {
         listen: flags.listen.or(file.listen).unwrap_or(LISTEN),
+        metrics_listen: file.metrics_listen,
         log: flags.log.or(file.log).unwrap_or_default(),
         engine,
         server,
@@ -186,6 +209,10 @@ mod tests {
         assert_eq!(settings.engine.policy, defaults.engine.policy);
         assert_eq!(settings.engine.item_bytes_max, defaults.engine.item_bytes_max);
         assert_eq!(settings.engine.put_memory_bytes, defaults.engine.put_memory_bytes);
+        assert_eq!(settings.engine.get_memory_bytes, defaults.engine.get_memory_bytes);
+        assert_eq!(settings.engine.tenant_share_percent, defaults.engine.tenant_share_percent);
+        assert_eq!(settings.server.receive_memory_bytes, defaults.server.receive_memory_bytes);
+        assert_eq!(settings.server.patience, defaults.server.patience);
         assert_eq!(settings.engine.block_cache_bytes, defaults.engine.block_cache_bytes);
         assert_eq!(settings.server.requests_max, defaults.server.requests_max);
         assert_eq!(settings.server.connections_max, defaults.server.connections_max);
@@ -214,6 +241,10 @@ mod tests {
             ("[policy]\nwarm_days = 1", "warm_days"),
             ("[policy]\nwarm_after_days = 90", "warm_after_days"),
             ("requests_max = 0", "requests_max"),
+            ("tenant_share_percent = 101", "tenant_share_percent"),
+            ("receive_memory_bytes = 1000", "receive_memory_bytes"),
+            ("idle_seconds = 0", "idle_seconds"),
+            ("metrics_listen = 'nowhere'", "metrics_listen"),
             ("item_bytes_max = -1", "item_bytes_max"),
             ("migrate_schedule = 'at night'", "migrate_schedule"),
             ("log = 'xml'", "log"),

@@ -2,7 +2,7 @@
 //!
 //! In reading order: what is on the wire ([`proto`]) and how it becomes the engine's data ([`convert`]); the bounds
 //! ([`limits`]) and the tenant of a call ([`tenant`]); the services, with the pipelined ingest and the progress of
-//! migrations; who is let in; the server and its configuration; the client.
+//! migrations; who is let in, how long a client is waited for, and what is measured; the server and its configuration; the client.
 //!
 //! The services know the engine; the engine does not know them.
 
@@ -12,15 +12,25 @@ pub mod convert;
 pub mod limits;
 pub mod tenant;
 
+pub mod patience;
+
+mod gate;
+mod pace;
+
 mod ingest;
 mod jobs;
 mod progress;
 mod services;
 
 mod admission;
+mod answering;
 mod connection;
 mod health;
+pub mod metrics;
+mod peer;
+mod receiving;
 mod schedule;
+mod stalls;
 
 pub mod server;
 

@@ -33,13 +33,33 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// See [`PING_INTERVAL`].
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a client may take for the first bytes of a connection.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// How long a connection may be without a request; settings can change it.
+pub const IDLE_MAX: Duration = Duration::from_mins(5);
+
+/// How long a client may leave an answer untaken before its connection is closed.
+pub const ANSWER_PAUSE_MAX: Duration = Duration::from_mins(1);
+
+/// An upload gives way to those that wait for its memory where it brings less than [`PACE_BYTES_MIN`] in this time.
+pub const PACE_WINDOW: Duration = Duration::from_secs(5);
+/// See [`PACE_WINDOW`].
+pub const PACE_BYTES_MIN: usize = 64 << 10;
+
+/// What a request may bring before it counts towards the memory for requests being received.
+pub const UNCOUNTED_BYTES_MAX: usize = 4 << 10;
+
+/// Memory for requests being received is taken in steps of this size.
+pub const RECEIVE_STEP_BYTES: usize = 256 << 10;
+
 /// How long a closed connection is still read, so that the last answers are not lost.
 pub const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a client may take to connect.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an upload may pause before the server gives up on it.
+/// How long an upload may pause, and a single message on the wire may take, before the server gives up on it.
 pub const UPLOAD_PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// Messages of one ingest stream that are collected in memory up to this size; larger ones are passed on as they come.
@@ -52,6 +72,9 @@ pub const INGEST_MESSAGES_MAX: usize = 256;
 pub const INGEST_BYTES_MAX: usize = 4 << 20;
 /// Bytes of complete messages of one ingest stream that are on their way to the disk; further ones wait unread.
 pub const INGEST_SUBMITTED_BYTES_MAX: usize = 1 << 20;
+
+/// How long an ingest stream may bring nothing while nothing on it is unfinished.
+pub const INGEST_IDLE_MAX: Duration = Duration::from_mins(5);
 
 /// Messages above [`INGEST_COLLECT_BYTES_MAX`] that one ingest stream may have unfinished at a time.
 pub const INGEST_LARGE_MAX: usize = 4;

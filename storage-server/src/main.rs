@@ -15,6 +15,7 @@ use storage_server::config;
 use storage_server::config::Flags;
 use storage_server::config::LogFormat;
 use storage_server::config::Settings;
+use storage_server::metrics::endpoint;
 use storage_server::server;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -75,10 +76,19 @@ async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::Resul
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let metrics_listener = match settings.metrics_listen {
+        Some(at) => Some(TcpListener::bind(at).await.with_context(|| format!("cannot listen on {at}"))?),
+        None => None,
+    };
     let engine = Engine::open(settings.engine, Arc::new(SystemClock))
         .await
         .with_context(|| format!("cannot open the store in {}", data_dir.display()))?;
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
+    if let Some(listener) = metrics_listener {
+        tracing::info!(address = %listener.local_addr()?, "metrics are read here");
+        let metrics = settings.server.metrics.clone();
+        drop(tokio::spawn(endpoint::serve(listener, metrics, engine.clone(), shutdown.clone())));
+    }
     let served = server::serve(listener, engine.clone(), settings.server, shutdown).await;
     let closed = engine.close().await.context("cannot close the store");
     served.map_err(|error| anyhow::anyhow!(error)).context("cannot serve")?;

@@ -13,7 +13,6 @@ use storage_core::engine::Engine;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -23,9 +22,14 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::admission::Admission;
 use crate::connection::Limited;
+use crate::connection::Places;
+use crate::gate::Gate;
 use crate::health;
 use crate::jobs::Jobs;
 use crate::limits;
+use crate::metrics::Metrics;
+use crate::metrics::ServerParts;
+use crate::patience::Patience;
 use crate::proto;
 use crate::proto::admin_service_server::AdminServiceServer;
 use crate::proto::content_service_server::ContentServiceServer;
@@ -34,6 +38,7 @@ use crate::schedule;
 use crate::services::admin::Admin;
 use crate::services::content::Contents;
 use crate::services::message::Messages;
+use crate::stalls::Stalls;
 
 /// What a server is run with, apart from its engine.
 #[derive(Debug, Clone)]
@@ -42,6 +47,12 @@ pub struct Settings {
     pub requests_max: usize,
     /// Connections; more are closed at once. Default 512.
     pub connections_max: usize,
+    /// Memory for requests being received and not handed on yet, in bytes. Default 64 MiB.
+    pub receive_memory_bytes: usize,
+    /// How long clients are waited for.
+    pub patience: Patience,
+    /// What is measured. A new one counts for itself; keep a clone to read it.
+    pub metrics: Metrics,
     /// How long a shutdown waits for requests in flight. Default 30 s.
     pub drain: Duration,
     /// When to migrate and sweep, in UTC. Default never.
@@ -53,6 +64,9 @@ impl Default for Settings {
         Self {
             requests_max: 512,
             connections_max: 512,
+            receive_memory_bytes: 64 << 20,
+            patience: Patience::default(),
+            metrics: Metrics::new(),
             drain: Duration::from_secs(30),
             migrate_schedule: None,
         }
@@ -71,7 +85,8 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let jobs = Jobs::new(shutdown.child_token());
-    let routes = routes(engine.clone(), &jobs)
+    let gate = gate(&engine, &settings);
+    let routes = routes(engine.clone(), &jobs, &gate, settings.patience)
         .add_service(health::start(&engine, &jobs).await)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
@@ -80,13 +95,23 @@ pub async fn serve(
         let tasks = jobs.tasks().clone();
         drop(tasks.spawn(async move { schedule::run(&cron, &engine, &SystemClock, &jobs).await }));
     }
-    let slots = Arc::new(Semaphore::new(settings.connections_max));
+    let patience = settings.patience;
+    let places = Arc::new(Places::new(settings.connections_max));
+    let stalls = Arc::new(Stalls::default());
+    settings.metrics.watch(ServerParts {
+        gate: Arc::clone(&gate),
+        places: Arc::clone(&places),
+        stalls: Arc::clone(&stalls),
+    });
+    let doors = Arc::clone(&places);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).filter_map(move |accepted| {
-        let limited = accepted.map(|stream| Limited::admit(stream, &slots)).transpose();
+        let limited = accepted.map(|stream| Limited::admit(stream, &doors, patience)).transpose();
         std::future::ready(limited)
     });
+    let admission =
+        Admission { gate, stalls: Arc::clone(&stalls), calls: settings.metrics.calls(), patience };
     let served = builder()
-        .layer(Admission::new(settings.requests_max))
+        .layer(admission)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
     let drained = async {
@@ -96,7 +121,9 @@ pub async fn serve(
     tokio::select! {
         served = served => served?,
         _ = drained => tracing::warn!("requests were still in flight when the time to drain was over"),
+        () = stalls.run(patience.answer) => {}
     }
+    places.close();
     jobs.stop().cancel();
     if timeout(settings.drain, jobs.finished()).await.is_err() {
         tracing::warn!("a job was still running when the time to drain was over");
@@ -115,7 +142,9 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
     let jobs = Jobs::new(CancellationToken::new());
-    builder().add_routes(routes(engine, &jobs)).serve_with_incoming(incoming)
+    let settings = Settings::default();
+    let gate = gate(&engine, &settings);
+    builder().add_routes(routes(engine, &jobs, &gate, settings.patience)).serve_with_incoming(incoming)
 }
 
 fn builder() -> Server {
@@ -128,9 +157,21 @@ fn builder() -> Server {
         .http2_keepalive_timeout(Some(limits::PING_TIMEOUT))
 }
 
-fn routes(engine: Engine, jobs: &Jobs) -> Routes {
-    let messages = MessageServiceServer::new(Messages::new(engine.clone(), jobs.clone()));
-    let contents = ContentServiceServer::new(Contents::new(engine.clone()));
+/// The bounds that all requests share.
+fn gate(engine: &Engine, settings: &Settings) -> Arc<Gate> {
+    let known = engine.clone();
+    Arc::new(Gate::new(
+        settings.requests_max,
+        settings.receive_memory_bytes,
+        engine.settings().tenant_share_percent,
+        move |name| known.knows_tenant(name),
+    ))
+}
+
+fn routes(engine: Engine, jobs: &Jobs, gate: &Arc<Gate>, patience: Patience) -> Routes {
+    let messages = Messages::new(engine.clone(), jobs.clone(), Arc::clone(gate), patience);
+    let messages = MessageServiceServer::new(messages);
+    let contents = ContentServiceServer::new(Contents::new(engine.clone(), patience));
     let admin = AdminServiceServer::new(Admin::new(engine, jobs.clone()));
     Routes::new(messages.max_decoding_message_size(limits::REQUEST_BYTES_MAX))
         .add_service(contents.max_decoding_message_size(limits::REQUEST_BYTES_MAX))

@@ -3,7 +3,8 @@
 #![allow(
     unused_results,
     clippy::unwrap_used,
-    reason = "a test stops where it cannot go on, and looks at what it is about"
+    dead_code,
+    reason = "a test stops where it cannot go on, and looks at what it is about; the support is shared"
 )]
 
 mod support;

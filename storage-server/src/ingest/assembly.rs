@@ -104,6 +104,16 @@ impl Assembly {
                 || self.submitted_bytes >= self.bounds.submitted_bytes_max)
     }
 
+    /// Bytes of the stream's messages in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.open_bytes + self.submitted_bytes
+    }
+
+    /// Whether a submitted message will make room.
+    pub(super) fn has_submitted(&self) -> bool {
+        !self.submitted.is_empty()
+    }
+
     /// Whether a message is begun and not complete.
     pub(super) fn has_open(&self) -> bool {
         !self.open.is_empty()

@@ -21,7 +21,9 @@ use storage_core::engine::PutStream;
 use storage_core::model::ItemKind;
 use storage_core::model::PutOptions;
 use storage_core::model::PutReceipt;
+use tokio::time::Instant;
 use tokio::time::sleep;
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::Status;
@@ -29,13 +31,16 @@ use tonic::Streaming;
 
 use crate::convert::failed;
 use crate::convert::item;
+use crate::gate::ReceiveMemory;
 use crate::ingest::assembly::Assembly;
 use crate::ingest::assembly::Bounds;
 use crate::ingest::assembly::Step;
 use crate::limits;
+use crate::pace::TooSlow;
 use crate::proto::IngestError;
 use crate::proto::IngestRequest;
 use crate::proto::IngestResponse;
+use crate::proto::ingest_request::Frame;
 use crate::proto::ingest_response::Outcome;
 
 const BOUNDS: Bounds = Bounds {
@@ -62,6 +67,11 @@ struct Ingest {
     /// Submitted messages. They are driven by the stream's own task: small ones are split where they arrive, and a task
     /// for each would cost more than that.
     puts: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// What it may hold of the memory that all requests share.
+    memory: ReceiveMemory,
+    /// Bytes of large messages since their pace was looked at.
+    paced_bytes: usize,
+    paced: Instant,
     /// Large messages between two of their frames.
     large: HashMap<u64, PutStream>,
     /// The large message whose bytes the engine is taking now; no frame is read meanwhile.
@@ -73,7 +83,7 @@ struct Ingest {
 /// Runs one stream of `tenant`.
 pub(crate) fn run(
     engine: Engine,
-    tenant: String,
+    (tenant, memory): (String, ReceiveMemory),
     frames: Streaming<IngestRequest>,
     stop: CancellationToken,
 ) -> BoxStream<'static, Result<IngestResponse, Status>> {
@@ -84,6 +94,9 @@ pub(crate) fn run(
         stop,
         assembly: Assembly::new(BOUNDS),
         puts: FuturesUnordered::new(),
+        memory,
+        paced_bytes: 0,
+        paced: Instant::now(),
         large: HashMap::new(),
         busy: None,
         ending: None,
@@ -109,10 +122,17 @@ impl Ingest {
                     self.end(Err(Status::unavailable(SHUTTING_DOWN)));
                     None
                 }
-                frame = self.frames.message(), if reading && self.busy.is_none() && !self.assembly.is_full() => {
+                frame = self.frames.message(), if reading && self.busy.is_none() && !self.is_full() => {
                     self.frame(frame)
                 }
+                () = sleep_until(self.paced + limits::PACE_WINDOW), if reading && self.busy.is_none() && !self.large.is_empty() => {
+                    self.pace()
+                }
                 () = sleep(limits::UPLOAD_PAUSE_MAX), if reading && self.assembly.has_open() => self.stalled(),
+                () = sleep(limits::INGEST_IDLE_MAX), if reading => {
+                    self.end(Err(Status::unavailable(IDLE)));
+                    None
+                }
             };
             if let Some(answer) = answer {
                 return Some((Ok(answer), Some(self)));
@@ -123,7 +143,11 @@ impl Ingest {
     fn frame(&mut self, frame: Result<Option<IngestRequest>, Status>) -> Option<IngestResponse> {
         match frame {
             Ok(Some(request)) => {
-                let step = self.assembly.take(request);
+                let bytes = self.assembly.bytes() + data_bytes(&request);
+                let step = match self.memory.resize(bytes) {
+                    Ok(()) => self.assembly.take(request),
+                    Err(status) => self.assembly.fail(request.correlation_id, status),
+                };
                 self.act(step)
             }
             Ok(None) => {
@@ -151,6 +175,7 @@ impl Ingest {
                 self.busy = Some((id, Box::pin(begun)));
             }
             Step::Push { id, bytes } => {
+                self.paced_bytes = self.paced_bytes.saturating_add(bytes.len());
                 if let Some(put) = self.large.remove(&id) {
                     self.busy = Some((id, Box::pin(push(put, bytes))));
                 }
@@ -195,6 +220,8 @@ impl Ingest {
 
     fn answer(&mut self, done: Done) -> IngestResponse {
         self.assembly.answered(done.id, done.bytes);
+        // It holds no more than before, so there is nothing to refuse.
+        drop(self.memory.resize(self.assembly.bytes()));
         match done.outcome {
             Ok(receipt) => {
                 let receipt = Outcome::Receipt(item::wire_receipt(&receipt));
@@ -202,6 +229,24 @@ impl Ingest {
             }
             Err(status) => error(done.id, &status),
         }
+    }
+
+    /// Whether to wait for a submitted message before reading on.
+    fn is_full(&self) -> bool {
+        let room = || self.memory.has_room(self.assembly.bytes() + limits::FRAME_BYTES_MAX);
+        self.assembly.is_full() || (self.assembly.has_submitted() && !room())
+    }
+
+    /// A large message that hardly moves gives way to the puts that wait for its memory.
+    fn pace(&mut self) -> Option<IngestResponse> {
+        let slow = std::mem::take(&mut self.paced_bytes) < limits::PACE_BYTES_MIN;
+        self.paced = Instant::now();
+        if !slow || self.engine.load().puts_waiting == 0 {
+            return None;
+        }
+        let id = *self.large.iter().find(|(_, put)| put.holds_memory())?.0;
+        let step = self.assembly.fail(id, TooSlow::InTheWay.into());
+        self.act(step)
     }
 
     /// Nothing happened for long though messages are unfinished. Whoever holds things up gives way: the engine's
@@ -233,8 +278,19 @@ impl Ingest {
     }
 }
 
+const IDLE: &str = "No message came on this stream for five minutes; open another one for the next.";
 const SHUTTING_DOWN: &str = "The server is shutting down; send again what is not acknowledged.";
 const NO_MEMORY: &str = "The server has no memory left for large messages; send this one again later.";
+
+/// Bytes that a frame brings.
+fn data_bytes(request: &IngestRequest) -> usize {
+    match &request.frame {
+        Some(Frame::Data(data)) => data.len(),
+        Some(Frame::End(end)) => end.data.len(),
+        Some(Frame::Whole(whole)) => whole.data.len(),
+        Some(Frame::Begin(_)) | None => 0,
+    }
+}
 
 async fn pushed(
     busy: &mut Option<(u64, BoxFuture<'static, Result<PutStream, Status>>)>,

@@ -199,4 +199,18 @@ impl AdminService for Admin {
         let jobs = self.engine.jobs().await.map_err(failed("jobs"))?;
         Ok(Response::new(admin::wire_jobs(jobs)))
     }
+
+    async fn reopen(
+        &self,
+        _: Request<proto::ReopenRequest>,
+    ) -> Result<Response<proto::ReopenResponse>, Status> {
+        let done = self.engine.reopen().await.map_err(failed("reopen"))?;
+        Ok(Response::new(proto::ReopenResponse {
+            packs: done.packs,
+            frames: done.frames,
+            torn_bytes: done.torn_bytes,
+            deleted: done.deleted,
+            missing: done.missing,
+        }))
+    }
 }

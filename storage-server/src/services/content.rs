@@ -9,6 +9,7 @@ use tonic::Status;
 use tonic::Streaming;
 use tonic::async_trait;
 
+use crate::patience::Patience;
 use crate::proto;
 use crate::proto::content_service_server::ContentService;
 use crate::services::items::Items;
@@ -22,8 +23,8 @@ pub(crate) struct Contents {
 
 impl Contents {
     /// The service on `engine`.
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self { items: Items { engine, kind: ItemKind::Content } }
+    pub(crate) fn new(engine: Engine, patience: Patience) -> Self {
+        Self { items: Items { engine, kind: ItemKind::Content, patience } }
     }
 }
 

@@ -5,7 +5,6 @@ use futures::stream::BoxStream;
 use storage_core::engine::Engine;
 use storage_core::engine::PutStream;
 use storage_core::model::ItemKind;
-use tokio::time::timeout;
 use tonic::Request;
 use tonic::Response;
 use tonic::Status;
@@ -14,6 +13,8 @@ use tonic::Streaming;
 use crate::convert::failed;
 use crate::convert::item;
 use crate::limits;
+use crate::pace::Pace;
+use crate::patience::Patience;
 use crate::proto;
 use crate::proto::put_stream_request::Frame;
 use crate::services::reply;
@@ -24,6 +25,7 @@ use crate::tenant;
 pub(super) struct Items {
     pub(super) engine: Engine,
     pub(super) kind: ItemKind,
+    pub(super) patience: Patience,
 }
 
 impl Items {
@@ -47,15 +49,20 @@ impl Items {
     ) -> Result<Response<proto::PutReceipt>, Status> {
         let tenant = tenant::required(request.metadata())?;
         let mut frames = request.into_inner();
-        let Frame::Begin(options) = next_frame(&mut frames).await? else {
+        let mut pace = Pace::new(self.patience);
+        let Frame::Begin(options) = next_frame(&mut frames, &mut pace, || false).await? else {
             return Err(Status::invalid_argument("The first frame of a put is `begin`."));
         };
         let options = item::put_options(options)?;
         let mut put =
             self.engine.begin_put(&tenant, self.kind, options).await.map_err(failed("begin put"))?;
         loop {
-            match next_frame(&mut frames).await? {
-                Frame::Data(data) => push(&mut put, data).await?,
+            let in_the_way = || put.holds_memory() && self.engine.load().puts_waiting > 0;
+            match next_frame(&mut frames, &mut pace, in_the_way).await? {
+                Frame::Data(data) => {
+                    pace.brought(data.len());
+                    push(&mut put, data).await?;
+                }
                 Frame::End(end) => {
                     push(&mut put, end.data).await?;
                     let receipt = put.finish().await.map_err(failed("finish put"))?;
@@ -129,13 +136,12 @@ async fn push(put: &mut PutStream, data: Bytes) -> Result<(), Status> {
 
 /// The next frame. The end of the stream is an error: a put is complete with `end` only, because an upload that was
 /// cancelled ends its stream like one that is complete.
-async fn next_frame(frames: &mut Streaming<proto::PutStreamRequest>) -> Result<Frame, Status> {
-    let Ok(next) = timeout(limits::UPLOAD_PAUSE_MAX, frames.message()).await else {
-        return Err(Status::deadline_exceeded(
-            "No data came for a minute, so the put was given up. Send it again.",
-        ));
-    };
-    match next? {
+async fn next_frame(
+    frames: &mut Streaming<proto::PutStreamRequest>,
+    pace: &mut Pace,
+    in_the_way: impl Fn() -> bool,
+) -> Result<Frame, Status> {
+    match pace.next(frames, in_the_way).await?.transpose()? {
         Some(proto::PutStreamRequest { frame: Some(frame) }) => Ok(frame),
         Some(proto::PutStreamRequest { frame: None }) => {
             Err(Status::invalid_argument("A frame is `begin`, `data` or `end`; this one is empty."))

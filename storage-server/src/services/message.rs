@@ -1,5 +1,7 @@
 //! Whole messages.
 
+use std::sync::Arc;
+
 use futures::stream::BoxStream;
 use storage_core::engine::Engine;
 use storage_core::model::ItemKind;
@@ -11,8 +13,10 @@ use tonic::async_trait;
 
 use crate::convert::failed;
 use crate::convert::item;
+use crate::gate::Gate;
 use crate::ingest;
 use crate::jobs::Jobs;
+use crate::patience::Patience;
 use crate::proto;
 use crate::proto::message_service_server::MessageService;
 use crate::services::items::Items;
@@ -24,12 +28,13 @@ use crate::tenant;
 pub(crate) struct Messages {
     items: Items,
     jobs: Jobs,
+    gate: Arc<Gate>,
 }
 
 impl Messages {
     /// The service on `engine`.
-    pub(crate) fn new(engine: Engine, jobs: Jobs) -> Self {
-        Self { items: Items { engine, kind: ItemKind::Message }, jobs }
+    pub(crate) fn new(engine: Engine, jobs: Jobs, gate: Arc<Gate>, patience: Patience) -> Self {
+        Self { items: Items { engine, kind: ItemKind::Message, patience }, jobs, gate }
     }
 }
 
@@ -59,7 +64,9 @@ impl MessageService for Messages {
     ) -> Result<Response<Self::IngestMessagesStream>, Status> {
         let tenant = tenant::required(request.metadata())?;
         let stop = self.jobs.stop().clone();
-        Ok(Response::new(ingest::run(self.items.engine.clone(), tenant, request.into_inner(), stop)))
+        let memory = self.gate.memory(self.gate.key(request.metadata().as_ref()));
+        let from = (tenant, memory);
+        Ok(Response::new(ingest::run(self.items.engine.clone(), from, request.into_inner(), stop)))
     }
 
     type GetMessageStream = BoxStream<'static, Result<proto::GetResponse, Status>>;

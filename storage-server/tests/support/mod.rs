@@ -1,6 +1,8 @@
 //! A server on a free port with a store in a temporary directory, and what tests say to it often.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use storage_core::engine::Engine;
 use storage_core::settings::Settings as EngineSettings;
 use storage_server::client;
 use storage_server::client::Client;
+use storage_server::metrics::Metrics;
 use storage_server::proto;
 use storage_server::proto::IngestEnd;
 use storage_server::proto::IngestRequest;
@@ -31,8 +34,9 @@ pub(crate) struct TestServer {
     pub(crate) engine: Engine,
     pub(crate) address: SocketAddr,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) metrics: Metrics,
     serving: JoinHandle<Result<(), ServeError>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl TestServer {
@@ -49,11 +53,39 @@ impl TestServer {
         engine_settings.workers = 2;
         change(&mut engine_settings);
         let engine = Engine::open(engine_settings, Arc::new(SystemClock)).await.unwrap();
+        Self::over(engine, settings, dir).await
+    }
+
+    /// A server on the store in `data_dir`, which stays when the server is gone.
+    pub(crate) async fn start_in(data_dir: &Path) -> Self {
+        Self::try_start_in(data_dir).await.unwrap()
+    }
+
+    pub(crate) async fn try_start_in(data_dir: &Path) -> Result<Self, storage_core::error::Error> {
+        let mut engine_settings = EngineSettings::new(data_dir);
+        engine_settings.workers = 2;
+        let engine = Engine::open(engine_settings, Arc::new(SystemClock)).await?;
+        Ok(Self::over(engine, server::Settings::default(), tempfile::tempdir().unwrap()).await)
+    }
+
+    /// A server on an open engine; `dir` lives as long.
+    pub(crate) async fn over(engine: Engine, settings: server::Settings, dir: TempDir) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
+        let metrics = settings.metrics.clone();
         let serving = tokio::spawn(server::serve(listener, engine.clone(), settings, shutdown.clone()));
-        Self { engine, address, shutdown, serving, _dir: dir }
+        Self { engine, address, shutdown, metrics, serving, dir }
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Waits until serving has ended; the directory lives as long as what is returned.
+    pub(crate) async fn served(self) -> TempDir {
+        self.serving.await.unwrap().unwrap();
+        self.dir
     }
 
     pub(crate) async fn channel(&self) -> Channel {
