@@ -113,6 +113,8 @@ pub enum Command {
     /// Print what is in a pack file, or the layout of the format; needs no store.
     #[command(subcommand)]
     Inspect(InspectCommand),
+    /// Open a store for writes again that a failed write has shut, once the cause is mended.
+    Reopen,
     /// A tour on a generated mailbox; needs no server and leaves nothing behind.
     Demo(DemoArgs),
     /// Print a completion script for a shell.

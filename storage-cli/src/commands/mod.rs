@@ -25,6 +25,7 @@ pub mod list;
 pub mod migrate;
 pub mod policy;
 pub mod put;
+pub mod reopen;
 pub mod rm;
 pub mod similar;
 pub mod stat;
@@ -100,6 +101,7 @@ async fn dispatch(command: &Command, context: &mut Context) -> Result<()> {
         Command::Dict(args) => dict::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
         Command::Jobs => jobs::run(context).await,
+        Command::Reopen => reopen::run(context).await,
         // These need no store and have been run already.
         Command::Demo(_) | Command::Completions(_) | Command::Inspect(_) => Ok(()),
     }
