@@ -4,6 +4,7 @@
 pub mod files;
 pub mod ingest;
 pub mod mail;
+pub mod memory;
 pub mod print;
 pub mod size;
 pub mod stopwatch;

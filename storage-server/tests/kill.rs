@@ -1,6 +1,7 @@
-//! The program is killed while clients put: what was acknowledged is there after a restart, byte for byte.
+//! The program is killed while clients put, delete and update, and migrations and sweeps run. After each restart every
+//! put that was acknowledged is there, byte for byte, and every delete and update that was acknowledged holds.
 //!
-//! `KILL_ROUNDS=20 cargo test -p storage-server --test kill` kills it more often.
+//! `KILL_ROUNDS=300 cargo test --release -p storage-server --test kill` kills it more often.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -9,7 +10,6 @@ use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use storage_fixtures::large;
@@ -20,6 +20,8 @@ use storage_server::client::Client;
 use storage_server::proto;
 use storage_server::proto::get_response::Frame;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tonic::Code;
 
 /// Kills of an ordinary run.
 const ROUNDS: u64 = 5;
@@ -27,13 +29,64 @@ const ROUNDS: u64 = 5;
 /// Clients that put at once.
 const CLIENTS: usize = 4;
 
+/// The label that updates set.
+const LABEL: &str = "turn";
+
+/// What must be true of a message whose put was acknowledged.
+#[derive(Debug, Clone)]
+struct Fate {
+    bytes: Bytes,
+    gone: Gone,
+    /// The label that was acknowledged last, and one that was sent and not acknowledged.
+    label: Option<String>,
+    tried: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    No,
+    /// A delete was sent and not acknowledged: it may be done or not.
+    Perhaps,
+    Yes,
+}
+
+/// What a client does, in its order.
+#[derive(Debug)]
+enum Event {
+    Put(String, Bytes),
+    TryDelete(String),
+    Deleted(String),
+    TryLabel(String, String),
+    Labelled(String, String),
+}
+
 /// Acknowledged messages by id.
-type Acknowledged = HashMap<String, Bytes>;
+type Acknowledged = HashMap<String, Fate>;
+
+/// Takes one event in.
+fn note(all: &mut Acknowledged, event: Event) {
+    match event {
+        Event::Put(id, bytes) => {
+            let _ = all.insert(id, Fate { bytes, gone: Gone::No, label: None, tried: None });
+        }
+        Event::TryDelete(id) => change(all, &id, |fate| fate.gone = Gone::Perhaps),
+        Event::Deleted(id) => change(all, &id, |fate| fate.gone = Gone::Yes),
+        Event::TryLabel(id, label) => change(all, &id, |fate| fate.tried = Some(label)),
+        Event::Labelled(id, label) => {
+            change(all, &id, |fate| (fate.label, fate.tried) = (Some(label), None));
+        }
+    }
+}
+
+fn change(all: &mut Acknowledged, id: &str, change: impl FnOnce(&mut Fate)) {
+    change(all.get_mut(id).expect("only what was acknowledged is changed"));
+}
 
 /// A running program; killed when it is dropped.
 struct Program {
     child: Child,
     address: String,
+    killed: bool,
 }
 
 impl Program {
@@ -51,7 +104,7 @@ impl Program {
         let stdout = child.stdout.take().expect("its output");
         let _ = BufReader::new(stdout).read_line(&mut line).expect("its one line");
         let address = line.trim().strip_prefix("listening on ").unwrap_or_default().to_owned();
-        let program = Self { child, address };
+        let program = Self { child, address, killed: false };
         assert!(!program.address.is_empty(), "the program did not open its store again: {line:?}");
         program
     }
@@ -63,6 +116,7 @@ impl Program {
 
     /// SIGKILL: nothing in the program runs any more.
     fn kill(&mut self) {
+        self.killed = true;
         self.child.kill().expect("the child is ours");
         let _ = self.child.wait().expect("it has ended");
     }
@@ -99,33 +153,104 @@ async fn put(client: &mut Client, id: &str, bytes: &Bytes) -> Result<(), tonic::
     client.messages.put_message_stream(frames).await.map(drop)
 }
 
-/// Puts from several clients until `kill_after` messages were acknowledged; then kills. What was acknowledged meanwhile
-/// counts, too.
-async fn put_until_killed(program: &mut Program, round: u64, kill_after: usize) -> Acknowledged {
-    let messages = Arc::new(messages(round));
-    let (acknowledged, mut told) = mpsc::unbounded_channel();
-    for number in 0..CLIENTS {
-        let (mut client, messages) = (program.client().await, Arc::clone(&messages));
-        let acknowledged = acknowledged.clone();
-        drop(tokio::spawn(async move {
-            for (id, bytes) in messages.iter().skip(number).step_by(CLIENTS) {
-                if put(&mut client, id, bytes).await.is_err() {
-                    return;
-                }
-                drop(acknowledged.send((id.clone(), bytes.clone())));
+/// One client: puts its messages, and now and then deletes or labels one that it has put. Ends with the program.
+async fn work(
+    mut client: Client,
+    messages: Vec<(String, Bytes)>,
+    mut rng: Rng,
+    events: mpsc::UnboundedSender<Event>,
+) -> Result<(), tonic::Status> {
+    let tell = |event| drop(events.send(event));
+    let mut own = Vec::new();
+    for (id, bytes) in messages {
+        put(&mut client, &id, &bytes).await?;
+        tell(Event::Put(id.clone(), bytes));
+        own.push(id);
+        match rng.below(4) {
+            0 => {
+                let id = own.swap_remove(rng.below(own.len()));
+                tell(Event::TryDelete(id.clone()));
+                let delete = proto::DeleteRequest { id: id.clone() };
+                let _ = client.messages.delete_message(delete).await?;
+                tell(Event::Deleted(id));
             }
-        }));
+            1 => {
+                let id = rng.pick(&own).clone();
+                let label = format!("{}", rng.below(1_000_000));
+                tell(Event::TryLabel(id.clone(), label.clone()));
+                let set_labels = [(LABEL.to_owned(), label.clone())].into();
+                let update = proto::UpdateRequest { id: id.clone(), set_labels, ..Default::default() };
+                let _ = client.messages.update_message(update).await?;
+                tell(Event::Labelled(id, label));
+            }
+            _ => {}
+        }
     }
-    drop(acknowledged);
+    Ok(())
+}
+
+/// Moves everything to one tier after the other and sweeps without grace, until the program ends.
+async fn upkeep(mut client: Client, mut rng: Rng) -> Result<(), tonic::Status> {
+    loop {
+        let to = *rng.pick(&[proto::Tier::Warm, proto::Tier::Cold, proto::Tier::Archive]);
+        let migrate = proto::MigrateRequest { to: to.into(), ..Default::default() };
+        let mut progress = client.admin.migrate(migrate).await?.into_inner();
+        while let Some(report) = progress.message().await? {
+            assert_eq!(report.damaged, 0, "a migration found damage");
+        }
+        let grace = Some(prost_types::Duration::default());
+        let _ = client.admin.sweep(proto::SweepRequest { grace, dry_run: false }).await?;
+    }
+}
+
+/// Works with several clients until `kill_after` messages were acknowledged; then kills. What was acknowledged meanwhile
+/// counts, too.
+async fn work_until_killed(program: &mut Program, round: u64, kill_after: usize) -> Acknowledged {
+    let messages = messages(round);
+    let (events, mut told) = mpsc::unbounded_channel();
+    let mut running = JoinSet::new();
+    for (seed, number) in (round * 100..).zip(0..CLIENTS) {
+        let own = messages.iter().skip(number).step_by(CLIENTS).cloned().collect();
+        let rng = Rng::new(seed);
+        let _ = running.spawn(work(program.client().await, own, rng, events.clone()));
+    }
+    drop(events);
+    let _ = running.spawn(upkeep(program.client().await, Rng::new(round + 5_000)));
     let mut all = Acknowledged::new();
-    while let Some((id, bytes)) = told.recv().await {
-        let _ = all.insert(id, bytes);
-        if all.len() == kill_after {
+    while let Some(event) = told.recv().await {
+        note(&mut all, event);
+        if all.len() >= kill_after && !program.killed {
             program.kill();
         }
     }
     assert!(all.len() >= kill_after, "round {round}: the clients ended after {} messages", all.len());
+    while let Some(ended) = running.join_next().await {
+        // The calls fail because the program is gone; a panic is a finding of the upkeep.
+        drop(ended.expect("no client panics"));
+    }
     all
+}
+
+/// Compares a message with what must be true of it, and settles what was open.
+async fn check(client: &mut Client, id: &str, fate: &mut Fate) {
+    let found = match read(client, id).await {
+        Ok(found) => Some(found),
+        Err(status) if status.code() == Code::NotFound => None,
+        Err(status) => panic!("{id} was acknowledged: {status}"),
+    };
+    let Some(found) = found else {
+        assert_ne!(fate.gone, Gone::No, "{id} was acknowledged and is gone");
+        fate.gone = Gone::Yes;
+        return;
+    };
+    assert_ne!(fate.gone, Gone::Yes, "{id} was deleted and is back");
+    assert!(found == fate.bytes, "{id} came back with other bytes");
+    fate.gone = Gone::No;
+    let stat = client.messages.stat_message(proto::StatRequest { id: id.to_owned() }).await;
+    let label = stat.expect("it was read just now").into_inner().labels.remove(LABEL);
+    let tried = fate.tried.is_some() && label == fate.tried;
+    assert!(label == fate.label || tried, "{id} has the label {label:?} and should have {fate:?}");
+    (fate.label, fate.tried) = (label, None);
 }
 
 async fn read(client: &mut Client, id: &str) -> Result<Vec<u8>, tonic::Status> {
@@ -148,20 +273,20 @@ async fn what_was_acknowledged_survives_a_kill() {
     let mut program = Program::start(dir.path());
     for round in 0..rounds {
         let kill_after = Rng::new(round + 1_000).between(1, 60);
-        let acknowledged = put_until_killed(&mut program, round, kill_after).await;
+        let mut acknowledged = work_until_killed(&mut program, round, kill_after).await;
         program = Program::start(dir.path());
         let mut client = program.client().await;
-        for (id, bytes) in &acknowledged {
-            let found = read(&mut client, id).await;
-            let found =
-                found.unwrap_or_else(|status| panic!("round {round}: {id} was acknowledged: {status}"));
-            assert!(found == *bytes, "round {round}: {id} came back with other bytes");
+        for (id, fate) in &mut acknowledged {
+            check(&mut client, id, fate).await;
         }
         everything.extend(acknowledged);
     }
-    // What earlier rounds left is still there after all kills.
+    // What earlier rounds left is as they left it after all kills.
     let mut client = program.client().await;
-    for (id, bytes) in &everything {
-        assert!(read(&mut client, id).await.expect("an acknowledged message") == *bytes, "{id}");
+    for (id, fate) in &mut everything {
+        check(&mut client, id, fate).await;
     }
+    let gone = everything.values().filter(|fate| fate.gone == Gone::Yes).count();
+    let labelled = everything.values().filter(|fate| fate.label.is_some()).count();
+    assert!(gone > 0 && labelled > 0, "{gone} deleted and {labelled} labelled of {}", everything.len());
 }

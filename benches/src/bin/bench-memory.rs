@@ -1,11 +1,10 @@
 //! Watches the memory of a process until it ends, a time is over, or Ctrl-C; prints the peak.
 
-use std::fs;
 use std::time::Duration;
 
-use anyhow::Context;
 use anyhow::Result;
 use clap::Parser;
+use storage_benches::memory::Sample;
 use storage_benches::print;
 use storage_benches::stopwatch::Stopwatch;
 
@@ -23,22 +22,10 @@ struct Arguments {
     seconds: Option<u64>,
 }
 
-/// Kilobytes of one sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sample {
-    /// Resident now.
-    resident: u64,
-    /// The most that was ever resident, as the kernel counts it.
-    peak: u64,
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let path = format!("/proc/{}/status", arguments.pid);
-    let status =
-        fs::read_to_string(&path).with_context(|| format!("there is no process {}", arguments.pid))?;
-    let mut last = parse(&status).with_context(|| format!("{path} names no memory"))?;
+    let mut last = Sample::first(arguments.pid)?;
     let (first, mut highest, mut samples) = (last, last.resident, 1_u64);
     let mut ticks = tokio::time::interval(Duration::from_millis(arguments.interval_millis));
     let stopwatch = Stopwatch::start();
@@ -48,7 +35,7 @@ async fn main() -> Result<()> {
             interrupted = tokio::signal::ctrl_c() => { interrupted?; break; }
         }
         // A process that has ended has no memory in its status, or no status.
-        let Some(sample) = fs::read_to_string(&path).ok().as_deref().and_then(parse) else { break };
+        let Some(sample) = Sample::take(arguments.pid) else { break };
         samples += 1;
         highest = highest.max(sample.resident);
         last = sample;
@@ -61,25 +48,4 @@ async fn main() -> Result<()> {
         last.peak, first.resident, last.resident
     ))?;
     Ok(())
-}
-
-fn parse(status: &str) -> Option<Sample> {
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':').trim().strip_suffix("kB")?.trim().parse().ok()
-    };
-    Some(Sample { resident: field("VmRSS")?, peak: field("VmHWM")? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Sample;
-    use super::parse;
-
-    #[test]
-    fn a_status_is_read() {
-        let status = "Name:\tserver\nVmHWM:\t  204800 kB\nVmRSS:\t    1024 kB\nThreads:\t4\n";
-        assert_eq!(parse(status), Some(Sample { resident: 1024, peak: 204_800 }));
-        assert_eq!(parse("Name:\tzombie\n"), None);
-    }
 }
