@@ -62,7 +62,9 @@ pub(crate) fn fuzz(target: &Target, budget: Budget) -> Result<u64, String> {
 fn hold(target: &Target, input: &[u8], which: impl FnOnce() -> String) -> Result<(), String> {
     let held = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
     held.map_err(|_panic| {
-        let hex: String = input.iter().take(2_000).map(|byte| format!("{byte:02x}")).collect();
+        let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('?');
+        let hex: String =
+            input.iter().take(2_000).flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
         format!("{} failed, {}; {} bytes: {hex}", target.name, which(), input.len())
     })
 }

@@ -197,7 +197,7 @@ async fn records_with_impossible_values_are_corrupt() {
     let changes: [(&str, Change); 7] = [
         ("nothing", |_record| {}),
         ("parts that overflow", |record| {
-            record.parts.iter_mut().for_each(|part| part.decoded_bytes = u64::MAX)
+            record.parts.iter_mut().for_each(|part| part.decoded_bytes = u64::MAX);
         }),
         ("a length", |record| record.bytes = u64::MAX),
         ("a caller's id", |record| record.caller_id = Some("x".repeat(129))),

@@ -38,8 +38,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     };
     let problems =
         inspect::inspect(None, bytes.len() as u64, &mut read, &mut tell).expect("a pack in memory");
-    text.push_str(&format!("problems {problems}\n"));
-    text
+    format!("{text}problems {problems}\n")
 }
 
 /// Writes a file that is not there yet.
