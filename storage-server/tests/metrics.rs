@@ -115,7 +115,7 @@ async fn a_scrape_tells_what_was_done() {
     is(moved(r#"storage_gets_total{tier="hot"}"#), 1.0);
     assert!(moved(r#"storage_get_bytes_total{tier="hot"}"#) >= 5_000.0);
     is(at(r#"storage_read_seconds_count{tier="hot"}"#), 1.0);
-    is(at(r#"storage_read_seconds_bucket{tier="hot",le="+Inf"}"#), 1.0);
+    is(at(r#"storage_read_seconds_bucket{le="+Inf",tier="hot"}"#), 1.0);
     assert!(moved("storage_log_groups_total") > 0.0);
     assert!(moved("storage_log_group_requests_total") >= moved("storage_log_groups_total"));
     is(at("storage_writable"), 1.0);

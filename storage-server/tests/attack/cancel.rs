@@ -17,6 +17,7 @@ use tonic::Request;
 use crate::Attacked;
 use crate::raw::Raw;
 use crate::raw::framed;
+use crate::raw::send_all;
 use crate::support::get;
 use crate::support::message;
 use crate::support::options;
@@ -41,15 +42,8 @@ async fn an_upload_may_be_given_up_in_every_phase() {
             let frames =
                 std::iter::once(begin).chain(pieces.iter().cloned().map(|data| frame(Frame::Data(data))));
             for frame in frames.take(sent) {
-                send.reserve_capacity(frame.len());
-                while send.capacity() < frame.len() {
-                    match futures::future::poll_fn(|context| send.poll_capacity(context)).await {
-                        Some(Ok(_)) => {}
-                        // The server has answered already, because its places were taken.
-                        Some(Err(_)) | None => break,
-                    }
-                }
-                if send.send_data(frame, false).is_err() {
+                // The server may have answered already, because its places were taken.
+                if !send_all(&mut send, frame).await {
                     break;
                 }
             }

@@ -72,6 +72,24 @@ pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     all
 }
 
+/// Sends all of it as the server makes room; false where the server takes no more.
+pub(crate) async fn send_all(send: &mut SendStream<Bytes>, mut bytes: Bytes) -> bool {
+    while !bytes.is_empty() {
+        send.reserve_capacity(bytes.len());
+        let room = match send.capacity() {
+            0 => match std::future::poll_fn(|context| send.poll_capacity(context)).await {
+                Some(Ok(room)) => room,
+                Some(Err(_)) | None => return false,
+            },
+            room => room,
+        };
+        if send.send_data(bytes.split_to(room.min(bytes.len())), false).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
 /// The code that a call ends with. A stream or connection that is reset says so in its own way.
 pub(crate) async fn ended(response: ResponseFuture) -> Code {
     let response = match response.await {
