@@ -108,8 +108,12 @@ impl Inner {
             io::ErrorKind::AlreadyExists => already_exists(name),
             _ => failed("name a pack", error),
         })?;
-        remove(&self.temporary(name))?;
-        self.sync()
+        let named = remove(&self.temporary(name)).and_then(|()| self.sync());
+        if named.is_err() {
+            // A put that fails leaves no pack. What fails here again, the caller's error tells already.
+            drop(remove(&self.path(name)));
+        }
+        named
     }
 
     /// The file of a pack, open for reading.

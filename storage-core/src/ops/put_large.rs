@@ -1,9 +1,11 @@
 //! Storing a large item as it comes in, in bounded memory. Order: create a pack of its own -> split; segments of large
 //! objects go into the pack as they fill -> rebuild the item from the pack and compare its hash -> drop the pack if
-//! every object in it is known already, else end it with the block of manifests and the message's record, durable ->
-//! the log commits it -> acknowledge.
+//! every object in it is known already, else add the block of manifests and the message's record, durable -> the log
+//! checks the id, ends the pack with its index, durable, and commits it -> acknowledge.
 //!
-//! Until the commit nothing refers to the pack. An aborted put deletes it; after a crash recovery does.
+//! Until its end is written the pack does not count: an aborted or refused put deletes it; after a crash recovery does.
+//! That is why the log writes the end: a put that was refused must not come back, and of two puts of one id the log
+//! knows which came first.
 
 use std::sync::Arc;
 
@@ -218,15 +220,11 @@ impl LargeWriter {
                 return Err(error);
             }
         };
-        let progress = large.progress;
         let receipt = log.ask(|reply| Request::Large(Box::new(large), reply)).await;
         match &receipt {
-            Ok(receipt) if receipt.created => {
-                self.store.catalog.seal_pack(key, progress).await?;
-                self.store.caches.sealed_pack(name);
-            }
+            Ok(receipt) if receipt.created => self.store.caches.sealed_pack(name),
             Ok(_) => discard(&self.store, key, name).await,
-            // Not committed for sure, or unknown: recovery decides at the next start.
+            // Refused. Where the store is shut it is unknown, and recovery decides at the next start.
             Err(error) if self.store.writable() => {
                 tracing::debug!(%error, pack = %name, "a large put was refused");
                 discard(&self.store, key, name).await;
@@ -291,16 +289,21 @@ impl Drop for LargeWriter {
     }
 }
 
-/// Deletes a pack that nothing refers to. What cannot be deleted now, recovery deletes.
+/// Deletes a pack that nothing refers to. What cannot be deleted now, recovery deletes: until then the frames of it that
+/// are known stay known, because it has no index that statistics could read.
 async fn discard(store: &Store, key: crate::ids::PackKey, name: uuid::Uuid) {
-    store.caches.sealed_pack(name);
-    store.caches.forget_pack(name);
     let deleted = match store.backend.delete(PackName(name)).await {
         Ok(()) => store.catalog.remove_pack(key).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = deleted {
-        tracing::warn!(%error, pack = %name, "the pack of an ended put could not be deleted; the next start tries again");
+    match deleted {
+        Ok(()) => {
+            store.caches.sealed_pack(name);
+            store.caches.forget_pack(name);
+        }
+        Err(error) => {
+            tracing::warn!(%error, pack = %name, "the pack of an ended put could not be deleted; the next start tries again");
+        }
     }
 }
 
@@ -330,7 +333,7 @@ fn place_waiting(open: &mut OpenPack, target: &PutTarget, objects: &mut [Prepare
     Ok(())
 }
 
-/// Ends the pack with a block of manifests, small objects and the message itself, and makes it durable.
+/// Adds a block of manifests, small objects and the message itself, and makes the pack durable. It has no end yet.
 async fn end_pack(mut open: OpenPack, put: PreparedPut) -> Result<LargePut> {
     enum At {
         Here(u32),
@@ -358,7 +361,7 @@ async fn end_pack(mut open: OpenPack, put: PreparedPut) -> Result<LargePut> {
             At::There(frame, entry) => place(frame, entry),
         })
         .collect();
-    let (pack, skeleton) = (open.key, place(frame, message));
-    let progress = open.finish().await?;
-    Ok(LargePut { put, pack, progress, skeleton, places })
+    let skeleton = place(frame, message);
+    let _progress = open.append_sync().await?;
+    Ok(LargePut { put, open, skeleton, places })
 }

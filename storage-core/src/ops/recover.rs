@@ -8,7 +8,7 @@
 //! A large put's pack counts only when it is complete; a rewrite's pack only when the catalog knows it (its content
 //! still stands at the old locations otherwise). Both are deleted else.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -62,7 +62,7 @@ struct Unfinished {
 
 /// Brings catalog and packs together.
 pub(crate) async fn recover(store: &Arc<Store>) -> Result<Recovered> {
-    let mut known: HashMap<Uuid, _> =
+    let mut known: BTreeMap<Uuid, _> =
         store.catalog.packs().await?.into_iter().map(|row| (row.name, row)).collect();
     let mut done = Recovered::default();
     let mut unfinished = Vec::new();
@@ -210,7 +210,7 @@ async fn replay(
                 if frame.place.offset >= progress.committed_bytes {
                     done.frames += 1;
                     let reached = PackProgress::of(pack_bytes(writer.counters()));
-                    Replayer::new(store, key).replay(&frame, reached).await?;
+                    Replayer::new(store, key, header.origin).replay(&frame, reached).await?;
                 }
             }
             ScanStep::End(end) => break end,

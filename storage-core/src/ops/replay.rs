@@ -26,6 +26,7 @@ use crate::pack::Entry;
 use crate::pack::EntryBody;
 use crate::pack::FrameKind;
 use crate::pack::MessageRecord;
+use crate::pack::Origin;
 use crate::pack::PolicyRecord;
 use crate::pack::ScannedFrame;
 use crate::pack::TenantRecord;
@@ -36,11 +37,12 @@ use crate::store::Store;
 pub(crate) struct Replayer<'a> {
     store: &'a Arc<Store>,
     pack: PackKey,
+    origin: Origin,
 }
 
 impl<'a> Replayer<'a> {
-    pub(crate) fn new(store: &'a Arc<Store>, pack: PackKey) -> Self {
-        Self { store, pack }
+    pub(crate) fn new(store: &'a Arc<Store>, pack: PackKey, origin: Origin) -> Self {
+        Self { store, pack, origin }
     }
 
     /// Commits what a frame says, together with the watermark behind it.
@@ -114,17 +116,18 @@ impl<'a> Replayer<'a> {
                 commit.items.push(item(record, (tenant, place, u64::from(entry.bytes)), &objects)?);
             }
         }
-        // Where the block's messages are all settled, its objects have rows or were swept. A block without messages
-        // belongs to a large put whose message comes later; if it does not, the next sweep forgets the rows.
+        // A large put that does not count brings nothing. (A block of one without a message waits for the message that
+        // comes later.) What a log's block brings may be needed by messages after it, also where its own message does
+        // not count; what nobody needs, the next sweep forgets.
         let speaks = table.entries.iter().any(|entry| matches!(entry.body, EntryBody::Message(_)));
-        if speaks && commit.items.is_empty() {
+        if self.origin == Origin::Large && speaks && commit.items.is_empty() {
             commit.objects.clear();
         }
         Ok(())
     }
 
-    /// Whether a message is not to be added: it is there, or its caller's id is. The latter is a large put that was
-    /// refused after its pack was complete, by a process that ended before it deleted that pack.
+    /// Whether a message is not to be added: it is there, or its caller's id is: taken by a large put, whose packs are
+    /// replayed first, after the item of this message had been deleted for long enough.
     async fn is_settled(&self, tenant: TenantKey, record: &MessageRecord) -> Result<bool> {
         if self.store.catalog.item_by_uuid(tenant, record.kind, record.id).await?.is_some() {
             return Ok(true);

@@ -98,7 +98,16 @@ impl Rewrite {
             drop(self.frames.send(last).await);
         }
         let panicked = |failure| Err(Error::internal("Writing a pack panicked.").with_source(failure));
-        let bytes = self.written.await.unwrap_or_else(panicked)?;
+        let bytes = match self.written.await.unwrap_or_else(panicked) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                // It may have come to be and only the answer is lost. Where the name was taken it is not ours.
+                if error.kind() != Kind::AlreadyExists {
+                    discard(store, self.name).await;
+                }
+                return Err(error);
+            }
+        };
         if bytes != finished.bytes {
             discard(store, self.name).await;
             return Err(Error::internal("A pack was written with another length than it should have."));

@@ -10,17 +10,13 @@ use std::time::Duration;
 use crate::catalog::rows::PackRow;
 use crate::catalog::rows::PackState;
 use crate::clock::Timestamp;
-use crate::error::Error;
 use crate::error::Result;
 use crate::ops::log::LogHandle;
 use crate::ops::log::Request;
 use crate::ops::log::group::GONE_MILLIS;
 use crate::ops::read::moved_away;
-use crate::pack::EncodedFrame;
-use crate::pack::Frame;
 use crate::pack::FrameKind;
 use crate::pack::PackName;
-use crate::pack::PolicyRecord;
 use crate::report::SweepOptions;
 use crate::report::SweepReport;
 use crate::store::Store;
@@ -118,45 +114,18 @@ async fn carry(store: &Arc<Store>, log: &LogHandle, pack: &PackRow, due: &[PackR
     for entry in index.entries() {
         let wanted = match entry.kind {
             FrameKind::Tombstone => older || recent,
-            FrameKind::Tenant => true,
-            FrameKind::Policy => {
-                let frame = store.frame(pack.name, entry.ordinal).await?;
-                is_current(store, &frame).await?
-            }
+            // The log leaves out policies that are not the newest word any more.
+            FrameKind::Tenant | FrameKind::Policy => true,
             FrameKind::Block | FrameKind::Segment | FrameKind::Dictionary => false,
         };
         if wanted {
-            frames.push(EncodedFrame::of(&store.frame(pack.name, entry.ordinal).await?));
+            frames.push(store.frame(pack.name, entry.ordinal).await?);
         }
     }
     if frames.is_empty() {
         return Ok(());
     }
     log.ask(|reply| Request::Carry(frames, reply)).await
-}
-
-/// Whether a policy frame says what the catalog says. An older word must not come after a newer one in the log.
-async fn is_current(store: &Store, frame: &Frame) -> Result<bool> {
-    let tenants = store.catalog.tenants().await?;
-    let tenant = tenants.iter().find(|row| row.id == frame.header().tenant).ok_or_else(|| {
-        Error::corrupt("A policy frame belongs to a tenant that the catalog does not know.")
-    })?;
-    for record in frame.head().policies()? {
-        let current = match record {
-            PolicyRecord::Tier(record) => record.json == tenant.policy,
-            PolicyRecord::Item(record) => {
-                let row = store.catalog.item_by_uuid(tenant.key, record.kind, record.item).await?;
-                row.is_some_and(|row| {
-                    (row.hold, row.pin, row.expires, row.labels)
-                        == (record.hold, record.pin, record.retention_end, record.labels)
-                })
-            }
-        };
-        if current {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 async fn delete(store: &Store, pack: &PackRow) -> Result<()> {

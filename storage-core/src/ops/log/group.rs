@@ -1,5 +1,6 @@
 //! A group of puts: look-ups, frames, sync, commit, answers. See the order in the module above.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -116,37 +117,27 @@ impl Log {
         written.await.inspect_err(|_| store.shut_for_writes())
     }
 
-    /// Commits a put whose frames lie in a pack of their own.
+    /// Commits a put whose frames lie in a pack of their own: the end of the pack, durable, then the catalog. A pack
+    /// counts from its end on, so one whose put is refused here never does.
     pub(super) async fn apply_large(&mut self, large: LargePut) -> Result<PutReceipt> {
         self.store.check_writable()?;
         let now = self.store.now();
-        let put = &large.put;
-        let known = look_up(&self.store, std::iter::once(put), now).await?;
-        if let Some(answer) = known.answer(put) {
+        let LargePut { put, open, skeleton, places } = large;
+        let known = look_up(&self.store, std::iter::once(&put), now).await?;
+        if let Some(answer) = known.answer(&put) {
             return answer;
         }
         let mut group = Group::new(known, now);
-        let receipt = group.refer(put, &large.places, large.skeleton);
-        group.commit.packs.push((large.pack, large.progress));
-        self.store.catalog.commit(&group.commit).await.inspect_err(|_| self.store.shut_for_writes())?;
-        Ok(receipt)
-    }
-
-    /// Copies frames into the open pack and makes them durable.
-    pub(super) async fn carry(&mut self, frames: Vec<crate::pack::EncodedFrame>) -> Result<()> {
-        self.store.check_writable()?;
-        let store = Arc::clone(&self.store);
-        let now = store.now();
-        let open = self.open_pack(now).await?;
+        let receipt = group.refer(&put, &places, skeleton);
+        let key = open.key;
         let written = async {
-            for frame in frames {
-                let _ = open.place(frame)?;
-            }
-            let progress = open.append_sync().await?;
-            let commit = LogCommit { packs: vec![(open.key, progress)], at: now, ..LogCommit::default() };
-            store.catalog.commit(&commit).await
+            let progress = open.finish().await?;
+            group.commit.packs.push((key, progress));
+            self.store.catalog.commit(&group.commit).await?;
+            self.store.catalog.seal_pack(key, progress).await
         };
-        written.await.inspect_err(|_| store.shut_for_writes())
+        written.await.inspect_err(|_| self.store.shut_for_writes())?;
+        Ok(receipt)
     }
 }
 
@@ -214,8 +205,9 @@ async fn look_up<'a>(
     puts: impl Iterator<Item = &'a PreparedPut>,
     now: Timestamp,
 ) -> Result<Known> {
-    let mut ids: HashMap<(TenantKey, ItemKind), Vec<String>> = HashMap::new();
-    let mut hashes: HashMap<TenantKey, Vec<Sha256>> = HashMap::new();
+    // In the order of keys, so that the same puts make the same calls.
+    let mut ids: BTreeMap<(TenantKey, ItemKind), Vec<String>> = BTreeMap::new();
+    let mut hashes: BTreeMap<TenantKey, Vec<Sha256>> = BTreeMap::new();
     for put in puts {
         if let Some(id) = &put.options.caller_id {
             ids.entry((put.tenant.key, put.kind)).or_default().push(id.clone());

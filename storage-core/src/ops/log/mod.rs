@@ -14,6 +14,7 @@
 //! A failure in 3 or 4 shuts the store for writes: what reached the disk is unknown until recovery reads it. A crash
 //! after 3 is replayed by `ops/recover.rs`; whoever was not acknowledged may then find the put done or not done.
 
+mod carry;
 mod changes;
 mod commit;
 pub(crate) mod group;
@@ -26,14 +27,12 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::catalog::rows::PackProgress;
 use crate::catalog::rows::Place;
 use crate::catalog::rows::TenantRow;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Result;
-use crate::ids::PackKey;
 use crate::model::ItemKind;
 use crate::model::ItemUpdate;
 use crate::model::PutReceipt;
@@ -41,6 +40,7 @@ use crate::ops::log::commit::Committer;
 use crate::ops::log::pack::OpenPack;
 use crate::ops::prepared::PreparedPut;
 use crate::ops::recover::Recovered;
+use crate::pack::Frame;
 use crate::store::Store;
 use crate::tier::policy::TierPolicy;
 
@@ -55,12 +55,11 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 
 type Reply<T> = oneshot::Sender<Result<T>>;
 
-/// A put whose frames lie in a pack of their own already, durable.
+/// A put whose frames lie in a pack of their own already, durable. The pack has no end yet, so it does not count.
 #[derive(Debug)]
 pub(crate) struct LargePut {
     pub(crate) put: PreparedPut,
-    pub(crate) pack: PackKey,
-    pub(crate) progress: PackProgress,
+    pub(crate) open: OpenPack,
     pub(crate) skeleton: Place,
     /// Where the put's objects lie in the pack, in the order of `put.objects`.
     pub(crate) places: Vec<Place>,
@@ -89,7 +88,7 @@ pub(crate) enum Request {
         reply: Reply<u64>,
     },
     /// Copies frames that outlive their pack (tombstones, policies, tenants) into the log.
-    Carry(Vec<crate::pack::EncodedFrame>, Reply<()>),
+    Carry(Vec<Frame>, Reply<()>),
     /// Recovers what a failed write left and opens the store for writes again.
     Reopen(Reply<Recovered>),
     Close(Reply<()>),
