@@ -13,7 +13,8 @@ pub struct Settings {
     pub policy: TierPolicy,
     /// Largest item accepted, in bytes as received. Default 256 MiB.
     pub item_bytes_max: u64,
-    /// Threads for CPU-heavy work. Default: the machine's cores.
+    /// Threads for CPU-heavy work; with 0 it is done where it stands, and a run repeats exactly: for simulations.
+    /// Default: the machine's cores.
     pub workers: usize,
     /// Memory for decoded blocks kept for further reads, in bytes. Default 32 MiB.
     pub block_cache_bytes: u64,

@@ -1,5 +1,6 @@
 //! What every operation needs, in one place: the two doors, time, ids, caches, pools. No logic of any operation.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -181,7 +182,7 @@ impl Store {
 /// Reads counted in memory until they are flushed to the catalog: no database write per read.
 #[derive(Debug, Default)]
 pub(crate) struct ReadCounts {
-    counts: Mutex<HashMap<(ItemKey, i64), u32>>,
+    counts: Mutex<BTreeMap<(ItemKey, i64), u32>>,
 }
 
 impl ReadCounts {

@@ -1,5 +1,6 @@
 //! The one crossing from async to threads. CPU-heavy work runs on a bounded pool: reads have places of their own, so
-//! that a migration that compresses on every core does not keep a reader waiting for a place.
+//! that a migration that compresses on every core does not keep a reader waiting for a place. A pool without places
+//! does all work where it stands: then nothing depends on how threads are scheduled.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,20 +17,20 @@ pub(crate) const INLINE_BYTES_MAX: usize = 32 << 10;
 /// A bounded number of threads of the runtime's blocking pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
-    places: Arc<Semaphore>,
+    /// None where work is done where it stands.
+    places: Option<Arc<Semaphore>>,
     count: usize,
 }
 
 impl Workers {
-    /// A pool that runs `count` pieces of work at once.
+    /// A pool that runs `count` pieces of work at once; for 0, without threads.
     pub(crate) fn new(count: usize) -> Self {
-        let count = count.max(1);
-        Self { places: Arc::new(Semaphore::new(count)), count }
+        Self { places: (count > 0).then(|| Arc::new(Semaphore::new(count))), count }
     }
 
     /// How many pieces of work run now.
     pub(crate) fn running(&self) -> usize {
-        self.count.saturating_sub(self.places.available_permits())
+        self.places.as_ref().map_or(0, |places| self.count.saturating_sub(places.available_permits()))
     }
 
     /// Runs `work` on a thread of the pool.
@@ -37,7 +38,10 @@ impl Workers {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let place = Arc::clone(&self.places)
+        let Some(places) = &self.places else {
+            return here(work);
+        };
+        let place = Arc::clone(places)
             .acquire_owned()
             .await
             .map_err(|_| Error::new(Kind::Unavailable, "The store is closing."))?;
@@ -61,9 +65,13 @@ impl Workers {
         if bytes > INLINE_BYTES_MAX {
             return self.run(work).await;
         }
-        // As on the pool, a defect costs this piece of work and not whoever drives it. What it owns goes with it.
-        std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()))
+        here(work)
     }
+}
+
+/// As on the pool, a defect costs this piece of work and not whoever drives it. What it owns goes with it.
+fn here<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(panicked()))
 }
 
 fn panicked() -> Error {
