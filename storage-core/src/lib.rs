@@ -92,3 +92,6 @@ pub mod store;
 pub mod ops;
 
 pub mod engine;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -7,6 +7,7 @@ pub mod conformance;
 mod local;
 mod local_log;
 mod memory;
+mod memory_file;
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -21,7 +22,9 @@ use crate::error::Result;
 use crate::pack::PackName;
 
 pub use local::LocalBackend;
+pub use memory::Fate;
 pub use memory::MemoryBackend;
+pub use memory::Unsynced;
 
 /// A future behind a pointer, so that the traits are object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -80,6 +80,31 @@ mod tests {
     use crate::ids::ObjectKey;
     use crate::model::ItemKind;
     use crate::model::ListQuery;
+    use crate::testing::memory_catalog::MemoryCatalog;
+
+    /// Catalogs in memory; the newest is the one that is reopened.
+    #[derive(Default)]
+    struct Memories(Mutex<MemoryCatalog>);
+
+    impl Factory for Memories {
+        fn fresh(&self) -> Answer<'_, Box<dyn Catalog>> {
+            let catalog = MemoryCatalog::new();
+            *self.0.lock().unwrap() = catalog.clone();
+            let catalog: Box<dyn Catalog> = Box::new(catalog);
+            std::future::ready(Ok(catalog)).boxed()
+        }
+
+        fn reopened(&self) -> Answer<'_, Box<dyn Catalog>> {
+            // Nothing but what the close made durable.
+            let catalog: Box<dyn Catalog> = Box::new(self.0.lock().unwrap().reopened(0));
+            std::future::ready(Ok(catalog)).boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn memory_conforms() {
+        check(&Memories::default()).await;
+    }
 
     /// Files in a temporary directory; the newest is the one that is reopened.
     struct Files {
