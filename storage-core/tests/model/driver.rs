@@ -7,6 +7,7 @@ use storage_core::clock::DAY_MILLIS;
 use storage_core::engine::Engine;
 use storage_core::model::Tier;
 use storage_core::settings::Settings;
+use storage_core::testing::clock::ManualClock;
 use storage_fixtures::rng::Rng;
 use tempfile::TempDir;
 
@@ -14,7 +15,6 @@ use crate::check;
 use crate::check::Look;
 use crate::image;
 use crate::image::Catalog;
-use crate::world::ManualClock;
 use crate::world::Supply;
 use crate::world::World;
 
@@ -109,7 +109,7 @@ pub(crate) async fn open(dir: &TempDir, clock: &Arc<ManualClock>) -> Engine {
 
 impl Driver {
     pub(crate) async fn start(seed: u64) -> Self {
-        let clock = Arc::new(ManualClock::new());
+        let clock = Arc::new(ManualClock::default());
         let dir = tempfile::tempdir().expect("a temporary directory");
         let engine = open(&dir, &clock).await;
         let world = World { tenants: vec!["default"], ..World::default() };

@@ -12,6 +12,7 @@ use storage_core::error::Kind;
 use storage_core::model::GetOptions;
 use storage_core::model::ItemKind;
 use storage_core::model::PutOptions;
+use storage_core::testing::clock::ManualClock;
 use storage_fixtures::rng::Rng;
 use tempfile::TempDir;
 
@@ -20,7 +21,6 @@ use crate::driver::open;
 use crate::driver::settings;
 use crate::image;
 use crate::image::Catalog;
-use crate::world::ManualClock;
 
 fn named(id: &str) -> PutOptions {
     PutOptions { caller_id: Some(id.to_owned()), ..PutOptions::default() }
@@ -48,7 +48,7 @@ fn packs(dir: &Path) -> Vec<PathBuf> {
 }
 
 async fn start() -> (TempDir, Arc<ManualClock>, Engine) {
-    let clock = Arc::new(ManualClock::new());
+    let clock = Arc::new(ManualClock::default());
     let dir = tempfile::tempdir().unwrap();
     let engine = open(&dir, &clock).await;
     (dir, clock, engine)
@@ -197,7 +197,7 @@ async fn a_block_without_a_message_is_replayed() {
 /// A put that went over the limit cannot be ended as if what came before were all of it.
 #[tokio::test]
 async fn a_broken_put_does_not_end_well() {
-    let clock = Arc::new(ManualClock::new());
+    let clock = Arc::new(ManualClock::default());
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(&dir);
     settings.item_bytes_max = 1_000;
@@ -236,6 +236,6 @@ async fn puts_at_the_same_time_share_ids_and_objects() {
     }
     // What is on disk says the same as the catalog: a power cut right now loses nothing of it.
     let image = image::cut(dir.path(), Catalog::Behind);
-    let reopened = open(&image, &Arc::new(ManualClock::new())).await;
+    let reopened = open(&image, &Arc::new(ManualClock::default())).await;
     assert_eq!(reopened.stats(None).await.unwrap().contents, 200);
 }

@@ -1,12 +1,8 @@
 //! What the model knows: plain maps, and where the bytes of puts come from.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
-use storage_core::clock::Clock;
 use storage_core::clock::DAY_MILLIS;
 use storage_core::clock::Timestamp;
 use storage_core::model::ItemKind;
@@ -20,30 +16,6 @@ use uuid::Uuid;
 
 /// How long a deleted id stays gone.
 const GONE_MILLIS: i64 = 30 * DAY_MILLIS;
-
-/// A clock that moves when it is told to.
-#[derive(Debug)]
-pub(crate) struct ManualClock(AtomicI64);
-
-impl ManualClock {
-    pub(crate) fn new() -> Self {
-        Self(AtomicI64::new(1_700_000_000_000))
-    }
-
-    pub(crate) fn advance(&self, millis: i64) {
-        let _ = self.0.fetch_add(millis, Ordering::SeqCst);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.now().0.unsigned_abs())
-    }
-}
 
 /// One stored item.
 #[derive(Debug, Clone)]
