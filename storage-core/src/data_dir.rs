@@ -13,6 +13,8 @@ use crate::error::Result;
 
 const LOCK: &str = "LOCK";
 const CATALOG: &str = "catalog.db";
+/// A catalog that is being rebuilt.
+const REBUILT: &str = "catalog.db.rebuilt";
 const PACKS: &str = "packs";
 
 /// An exclusive hold on a data directory. Released when dropped.
@@ -31,6 +33,28 @@ impl DataDir {
             Error::io(format!("The data directory {shown} cannot be created. Check its permissions."), e)
         })?;
         refuse_foreign(root)?;
+        Self::lock(root)
+    }
+
+    /// The same for a directory that has packs and lost its catalog.
+    pub(crate) fn hold_without_catalog(root: &Path) -> Result<Self> {
+        let shown = root.display();
+        if root.join(CATALOG).exists() {
+            return Err(Error::precondition(format!(
+                "The data directory {shown} has a catalog.db. Put it aside first, with its -wal and -shm files: a catalog \
+                 is rebuilt only where there is none."
+            )));
+        }
+        if !root.join(PACKS).is_dir() {
+            return Err(Error::precondition(format!(
+                "The directory {shown} holds no packs to rebuild a catalog from."
+            )));
+        }
+        Self::lock(root)
+    }
+
+    fn lock(root: &Path) -> Result<Self> {
+        let shown = root.display();
         let mut lock =
             OpenOptions::new().create(true).truncate(false).write(true).open(root.join(LOCK)).map_err(
                 |e| {
@@ -63,9 +87,41 @@ impl DataDir {
         self.root.join(CATALOG)
     }
 
+    /// Where a rebuilt catalog is written. What an interrupted rebuild left there is removed.
+    pub(crate) fn fresh_rebuilt(&self) -> Result<PathBuf> {
+        remove_catalog(&self.root, REBUILT)?;
+        Ok(self.root.join(REBUILT))
+    }
+
+    /// Gives a rebuilt and closed catalog its name: its file is durable before, and the name after. Logs of the catalog
+    /// that was lost must not be taken for those of the new one.
+    pub(crate) fn publish_rebuilt(&self) -> Result<()> {
+        let failed = |e| Error::io("The rebuilt catalog cannot be put in its place. Check the disk.", e);
+        let rebuilt = self.root.join(REBUILT);
+        File::open(&rebuilt).and_then(|file| file.sync_all()).map_err(failed)?;
+        remove_catalog(&self.root, CATALOG)?;
+        let synced = || File::open(&self.root).and_then(|directory| directory.sync_all()).map_err(failed);
+        synced()?;
+        std::fs::rename(&rebuilt, self.root.join(CATALOG)).map_err(failed)?;
+        synced()
+    }
+
     pub(crate) fn packs(&self) -> PathBuf {
         self.root.join(PACKS)
     }
+}
+
+/// Removes a database file and what SQLite keeps beside it, where they are.
+fn remove_catalog(root: &Path, name: &str) -> Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        match std::fs::remove_file(root.join(format!("{name}{suffix}"))) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("A leftover of a catalog cannot be removed. Check permissions.", e));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A directory is ours if it is empty or holds a catalog. Packs without a catalog are a store that lost it: starting
@@ -85,8 +141,9 @@ fn refuse_foreign(root: &Path) -> Result<()> {
         let packs = std::fs::read_dir(root.join(PACKS)).map_err(unreadable)?.next().is_some();
         if packs {
             return Err(Error::precondition(format!(
-                "The data directory {shown} holds packs but no catalog.db. Restore catalog.db from a backup; \
-                 starting without it would hide what the packs hold."
+                "The data directory {shown} holds packs but no catalog.db. Starting without it would hide what the packs \
+                 hold. Make a new one from the packs: storage-cli --data-dir {shown} rebuild-catalog; or restore \
+                 catalog.db and packs from one backup."
             )));
         }
     }

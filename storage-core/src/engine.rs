@@ -1,5 +1,6 @@
 //! The engine: opens a store, owns its doors, exposes the operations. Every operation itself is in `ops/`.
 
+mod integrity;
 mod upkeep;
 mod watch;
 
@@ -111,6 +112,7 @@ impl Engine {
         if recovered.frames + recovered.torn_bytes + recovered.deleted > 0 {
             tracing::info!(?recovered, "the store was not closed cleanly; it is recovered");
         }
+        store.saw_sequence(store.catalog.sequence().await?);
         store.catalog.stop_orphaned_jobs(store.now()).await?;
         store.refresh_tenants().await?;
         let log = LogHandle::start(Arc::clone(&store));

@@ -1,5 +1,7 @@
 //! The plain data that upkeep and admin operations take and tell. No logic.
 
+mod integrity;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,6 +11,16 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::model::ItemKind;
 use crate::model::Tier;
+
+pub use integrity::Finding;
+pub use integrity::FindingKind;
+pub use integrity::RebuildReport;
+pub use integrity::RepairAction;
+pub use integrity::RepairOptions;
+pub use integrity::RepairReport;
+pub use integrity::ScrubEvent;
+pub use integrity::ScrubOptions;
+pub use integrity::ScrubReport;
 
 /// What to migrate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI64;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::RwLock as AsyncRwLock;
@@ -69,6 +70,8 @@ pub(crate) struct Store {
     shut: AtomicBool,
     /// The time in the newest pack's name.
     newest_pack: AtomicI64,
+    /// The highest sequence of a policy record.
+    newest_sequence: AtomicU64,
 }
 
 impl Store {
@@ -94,6 +97,7 @@ impl Store {
             tenants: RwLock::default(),
             shut: AtomicBool::new(false),
             newest_pack: AtomicI64::new(0),
+            newest_sequence: AtomicU64::new(0),
         }
     }
 
@@ -132,6 +136,24 @@ impl Store {
         let next = now.0.max(after.saturating_add(1));
         let _ = self.newest_pack.fetch_max(next, Ordering::SeqCst);
         self.ids.next(Timestamp(next))
+    }
+
+    /// A sequence for a policy record that is written from now on. Sequences grow even where the clock steps back or
+    /// stands still: of two records about the same thing the higher one stands. Only the log asks.
+    pub(crate) fn next_sequence(&self, now: Timestamp) -> u64 {
+        let after = self.newest_sequence();
+        let next = u64::try_from(now.0).unwrap_or(0).max(after.saturating_add(1));
+        self.saw_sequence(next);
+        next
+    }
+
+    pub(crate) fn newest_sequence(&self) -> u64 {
+        self.newest_sequence.load(Ordering::SeqCst)
+    }
+
+    /// Notes a sequence that was given before.
+    pub(crate) fn saw_sequence(&self, sequence: u64) {
+        let _ = self.newest_sequence.fetch_max(sequence, Ordering::SeqCst);
     }
 
     /// Notes a pack that stands already.

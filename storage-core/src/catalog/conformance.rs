@@ -2,6 +2,7 @@
 //! takes a fresh catalog; what a test of one implementation needs besides (its file, its raw rows) stands there.
 
 mod fixture;
+mod integrity;
 mod items;
 mod random;
 mod tiers;
@@ -35,6 +36,9 @@ pub async fn check(factory: &dyn Factory) {
     tiers::sweep(&fresh(factory).await).await;
     tiers::dictionaries(&fresh(factory).await).await;
     tiers::jobs(&fresh(factory).await).await;
+    integrity::quarantine(&fresh(factory).await).await;
+    integrity::pages(&fresh(factory).await).await;
+    integrity::restore(&fresh(factory).await).await;
     for seed in 0..4 {
         let fixture = fresh(factory).await;
         random::statistics_add_up(&fixture, seed).await;

@@ -8,14 +8,14 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod integrity;
 pub mod rows;
 pub mod sqlite;
-
-use std::fmt;
 
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+use crate::catalog::integrity::Integrity;
 use crate::catalog::rows::AccessRow;
 use crate::catalog::rows::CandidatePage;
 use crate::catalog::rows::CopyChange;
@@ -48,7 +48,7 @@ use crate::model::Sha256;
 pub type Answer<'a, T> = BoxFuture<'a, Result<T>>;
 
 /// The catalog.
-pub trait Catalog: Send + Sync + fmt::Debug {
+pub trait Catalog: Integrity {
     // Tenants
 
     /// All tenants, by key.
@@ -56,12 +56,13 @@ pub trait Catalog: Send + Sync + fmt::Debug {
 
     // The log: everything that puts, deletes and updates change, together with the log pack's watermark.
 
-    /// Applies one group of the log. Objects that are `New` get rows; items refer to known or new ones.
+    /// Applies one group of the log. Objects that are `New` get rows; items refer to known or new ones. Where a new one
+    /// is there and quarantined, its row gets the new place instead.
     fn commit<'a>(&'a self, group: &'a LogCommit) -> Answer<'a, ()>;
 
     // Look-ups
 
-    /// The objects among `hashes` that exist, in any order.
+    /// The objects among `hashes` that exist, in any order, quarantined ones included.
     fn objects_by_hash<'a>(&'a self, tenant: TenantKey, hashes: &'a [Sha256]) -> Answer<'a, Vec<ObjectRow>>;
     /// The items with these ids of the caller's, in any order.
     fn items_by_caller_id<'a>(

@@ -100,6 +100,8 @@ pub struct ObjectRow {
     pub location: Location,
     /// Its second location in a warmer tier.
     pub copy: Option<Location>,
+    /// It can be read nowhere. A put of the same bytes must write them.
+    pub quarantined: bool,
 }
 
 /// A reference from an item to an object.
@@ -361,6 +363,8 @@ pub struct LogCommit {
     pub packs: Vec<(PackKey, PackProgress)>,
     /// When this group is committed: what audits say and the day statistics count for.
     pub at: Timestamp,
+    /// The highest sequence of its policy records; 0 without any.
+    pub sequence: u64,
 }
 
 /// A unit that may move: everything that policy and planning need.

@@ -72,7 +72,7 @@ impl Engine {
 
     /// Runs upkeep as a job: one at a time, with a row that tells how it went. It runs to its end (or to its next safe
     /// step) even if the caller goes away.
-    async fn job<T: serde::Serialize + Send + 'static>(
+    pub(super) async fn job<T: serde::Serialize + Send + 'static>(
         &self,
         kind: &'static str,
         work: impl Future<Output = Result<(T, &'static str)>> + Send + 'static,
@@ -80,7 +80,7 @@ impl Engine {
         self.store().check_writable()?;
         let Ok(place) = Arc::clone(&self.inner.upkeep).try_acquire_owned() else {
             return Err(Error::precondition(
-                "A migration, a sweep or a training is running. Wait until it has ended.",
+                "Other upkeep is running (a migration, a sweep, a scrub or the like). Wait until it has ended.",
             ));
         };
         let engine = self.clone();
@@ -154,7 +154,7 @@ impl Engine {
 }
 
 /// A token that is cancelled when either is.
-fn either(stop: &CancellationToken, closing: CancellationToken) -> CancellationToken {
+pub(super) fn either(stop: &CancellationToken, closing: CancellationToken) -> CancellationToken {
     let both = stop.child_token();
     let (watched, done) = (both.clone(), both.clone());
     drop(tokio::spawn(async move {

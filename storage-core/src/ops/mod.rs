@@ -2,6 +2,7 @@
 
 pub(crate) mod explain;
 pub mod get;
+mod holders;
 pub(crate) mod items;
 mod large_sink;
 pub(crate) mod log;
@@ -10,10 +11,15 @@ pub(crate) mod prepared;
 pub mod put;
 mod put_large;
 pub(crate) mod read;
+pub(crate) mod rebuild;
 pub mod recover;
+pub(crate) mod repair;
 mod replay;
 mod replay_checks;
 pub(crate) mod rewrite;
+pub(crate) mod scrub;
 pub(crate) mod stats;
 pub mod stream;
+mod survey;
 pub(crate) mod sweep;
+mod words;

@@ -267,7 +267,7 @@ impl LargeWriter {
             .map(|object| object.sha256)
             .collect();
         let known = self.store.catalog.objects_by_hash(put.tenant.key, &written).await?;
-        Ok(written.iter().all(|hash| known.iter().any(|row| row.sha256 == *hash)))
+        Ok(written.iter().all(|hash| known.iter().any(|row| row.sha256 == *hash && !row.quarantined)))
     }
 }
 

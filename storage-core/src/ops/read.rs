@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Result;
 use crate::model::Sha256;
+use crate::ops::survey::is_damage;
 use crate::pack::Entry;
 use crate::pack::EntryBody;
 use crate::pack::Footer;
@@ -92,8 +93,16 @@ impl Store {
         if let Some(entries) = self.caches.open_entries(pack) {
             return entries.get(frame).ok_or_else(|| missing_frame(pack, frame));
         }
-        let index = self.pack_index(pack).await?;
-        index.get(frame).copied().ok_or_else(|| missing_frame(pack, frame))
+        match self.pack_index(pack).await {
+            Ok(index) => index.get(frame).copied().ok_or_else(|| missing_frame(pack, frame)),
+            // Each frame has checksums of its own: a damaged index makes reading slow, not wrong.
+            Err(error) if is_damage(&error) && !moved_away(&error) => {
+                let scanned = self.scanned_entries(pack).await.map_err(gone(pack))?;
+                let ordinal = usize::try_from(frame).ok();
+                ordinal.and_then(|ordinal| scanned.get(ordinal)).copied().ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A frame, its checksums verified.
@@ -129,7 +138,7 @@ impl Store {
         Ok(dictionary)
     }
 
-    async fn dictionary_of(&self, frame: &Frame) -> Result<Option<Arc<Dictionary>>> {
+    pub(crate) async fn dictionary_of(&self, frame: &Frame) -> Result<Option<Arc<Dictionary>>> {
         match frame.header().dictionary() {
             Some(id) => Ok(Some(self.dictionary(id).await?)),
             None => Ok(None),
@@ -149,6 +158,11 @@ impl Store {
     /// A decoded block that is not kept.
     pub(crate) async fn block_once(&self, pack: Uuid, ordinal: u32) -> Result<Block> {
         let frame = self.frame(pack, ordinal).await?;
+        self.decoded(frame).await
+    }
+
+    /// A block that was read, decoded.
+    pub(crate) async fn decoded(&self, frame: Frame) -> Result<Block> {
         let dictionary = self.dictionary_of(&frame).await?;
         let bytes = frame.header().stream_stored as usize;
         self.foreground

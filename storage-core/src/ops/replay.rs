@@ -67,9 +67,10 @@ impl<'a> Replayer<'a> {
             }
             FrameKind::Policy => {
                 let tenant = self.tenant(tenant).await?;
-                commit
-                    .changes
-                    .extend(frame.head.policies()?.into_iter().map(|record| policy(tenant, record)));
+                for record in frame.head.policies()? {
+                    commit.sequence = commit.sequence.max(record.sequence());
+                    commit.changes.push(policy(tenant, record));
+                }
             }
             FrameKind::Tenant => {
                 commit.changes.push(tenant_change(frame.head.tenant()?)?);
@@ -113,7 +114,7 @@ impl<'a> Replayer<'a> {
             let record = &message.record;
             if !self.is_settled(tenant, record).await? {
                 let place = Place { pack: self.pack, frame: frame.place.ordinal, entry: number };
-                commit.items.push(item(record, (tenant, place, u64::from(entry.bytes)), &objects)?);
+                commit.items.push(item(record, (tenant, place, u64::from(entry.bytes)), &objects.found)?);
             }
         }
         // A large put that does not count brings nothing. (A block of one without a message waits for the message that
@@ -160,7 +161,8 @@ impl Objects {
         hashes.sort_unstable();
         hashes.dedup();
         let rows = store.catalog.objects_by_hash(tenant, &hashes).await?;
-        let found = rows.into_iter().map(|row| (row.sha256, ObjectRef::Known(row.key))).collect();
+        let known = rows.into_iter().filter(|row| !row.quarantined);
+        let found = known.map(|row| (row.sha256, ObjectRef::Known(row.key))).collect();
         Ok(Self { tenant, found })
     }
 
@@ -173,13 +175,14 @@ impl Objects {
     }
 }
 
-fn item(
+/// The row that a message's record describes, referring to these objects.
+pub(crate) fn item(
     record: &MessageRecord,
     (tenant, place, skeleton_bytes): (TenantKey, Place, u64),
-    objects: &Objects,
+    objects: &HashMap<Sha256, ObjectRef>,
 ) -> Result<NewItem> {
     let part = |part: &crate::pack::PartRecord| {
-        let object = objects.found.get(&part.object).copied().ok_or_else(|| {
+        let object = objects.get(&part.object).copied().ok_or_else(|| {
             Error::corrupt(format!(
                 "Message {} refers to object {}, which is nowhere. Restore from a backup.",
                 record.id, part.object

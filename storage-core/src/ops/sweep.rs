@@ -11,6 +11,7 @@ use crate::catalog::rows::PackRow;
 use crate::catalog::rows::PackState;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::ops::holders::Holders;
 use crate::ops::log::LogHandle;
 use crate::ops::log::Request;
 use crate::ops::log::group::GONE_MILLIS;
@@ -42,8 +43,11 @@ pub(crate) async fn sweep(store: &Arc<Store>, log: &LogHandle, options: SweepOpt
         report.bytes_deleted = due.iter().map(|pack| pack.progress.bytes.total()).sum();
         return Ok(report);
     }
-    for pack in &due {
-        carry(store, log, pack, &due).await?;
+    let due = tombstones_last(store, due).await?;
+    let holders = Holders::of(store, &due).await?;
+    for (position, pack) in due.iter().enumerate() {
+        let gone_before = due.get(..position).unwrap_or_default();
+        carry(store, log, pack, (&holders, gone_before)).await?;
     }
     if !due.is_empty() {
         store.catalog.barrier().await?;
@@ -96,36 +100,65 @@ async fn due(
     Ok(due)
 }
 
-/// Copies what outlives the pack into the log: tombstones as long as a pack may hold the record they speak of (an older
-/// one, or one that a migration was writing when the item was deleted), tenants, and policies that are still the newest
-/// word.
-async fn carry(store: &Arc<Store>, log: &LogHandle, pack: &PackRow, due: &[PackRow]) -> Result<()> {
+/// Packs in the order in which they are deleted: those that hold tombstones last, so that a tombstone is never gone
+/// while a pack that is to be deleted with it still stands.
+async fn tombstones_last(store: &Store, due: Vec<PackRow>) -> Result<Vec<PackRow>> {
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for pack in due {
+        let speaks = match store.pack_index(pack.name).await {
+            Ok(index) => index.entries().iter().any(|entry| entry.kind == FrameKind::Tombstone),
+            Err(error) if moved_away(&error) => false,
+            Err(error) => return Err(error),
+        };
+        if speaks { last.push(pack) } else { first.push(pack) }
+    }
+    first.append(&mut last);
+    Ok(first)
+}
+
+/// Copies what outlives the pack into the log: tombstones as long as another pack may hold the record they speak of, or
+/// the deleted id must stay gone; tenants; and policies that are still the newest word. Packs of `gone_before` are
+/// deleted before this one.
+async fn carry(
+    store: &Arc<Store>,
+    log: &LogHandle,
+    pack: &PackRow,
+    (holders, gone_before): (&Holders, &[PackRow]),
+) -> Result<()> {
     let index = match store.pack_index(pack.name).await {
         Ok(index) => index,
         // The file was deleted before a crash; what it held was carried then.
         Err(error) if moved_away(&error) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let packs = store.catalog.packs().await?;
-    let older =
-        packs.iter().any(|other| other.key < pack.key && !due.iter().any(|gone| gone.key == other.key));
-    let recent = store.now().0.saturating_sub(pack.created.0) < GONE_MILLIS;
     let mut frames = Vec::new();
     for entry in index.entries() {
+        let speaks = matches!(entry.kind, FrameKind::Tombstone | FrameKind::Tenant | FrameKind::Policy);
+        if !speaks {
+            continue;
+        }
+        let frame = store.frame(pack.name, entry.ordinal).await?;
         let wanted = match entry.kind {
-            FrameKind::Tombstone => older || recent,
+            FrameKind::Tombstone => {
+                holders.may_hold(entry.tenant, pack, gone_before) || is_recent(store, &frame)?
+            }
             // The log leaves out policies that are not the newest word any more.
-            FrameKind::Tenant | FrameKind::Policy => true,
-            FrameKind::Block | FrameKind::Segment | FrameKind::Dictionary => false,
+            _ => true,
         };
         if wanted {
-            frames.push(store.frame(pack.name, entry.ordinal).await?);
+            frames.push(frame);
         }
     }
     if frames.is_empty() {
         return Ok(());
     }
     log.ask(|reply| Request::Carry(frames, reply)).await
+}
+
+/// Whether a deleted id of the frame must still stay gone.
+fn is_recent(store: &Store, frame: &Frame) -> Result<bool> {
+    let since = store.now().0.saturating_sub(GONE_MILLIS);
+    Ok(frame.head().tombstones()?.iter().any(|tombstone| tombstone.deleted.0 > since))
 }
 
 async fn delete(store: &Store, pack: &PackRow) -> Result<()> {

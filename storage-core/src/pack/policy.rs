@@ -46,6 +46,16 @@ pub enum PolicyRecord {
     Item(ItemRecord),
 }
 
+impl PolicyRecord {
+    /// Of two records about the same thing the higher one stands.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Tier(record) => record.sequence,
+            Self::Item(record) => record.sequence,
+        }
+    }
+}
+
 /// A tenant's own tier policy, as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TierPolicyRecord {

@@ -27,6 +27,7 @@ use crate::catalog::sqlite::fields::kind_code;
 use crate::catalog::sqlite::fields::labels_text;
 use crate::catalog::sqlite::fields::tier_code;
 use crate::catalog::sqlite::insight::add_statistics;
+use crate::catalog::sqlite::mend::mend;
 use crate::catalog::sqlite::packs::set_progress;
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -36,7 +37,7 @@ use crate::ids::TenantKey;
 use crate::model::ItemKind;
 use crate::model::Tier;
 
-type Increments = BTreeMap<(TenantKey, Tier), Statistics>;
+pub(super) type Increments = BTreeMap<(TenantKey, Tier), Statistics>;
 
 /// Applies a group. See [`crate::catalog::Catalog::commit`].
 pub(super) async fn commit(pool: &SqlitePool, keys: &Keys, group: &LogCommit) -> Result<()> {
@@ -44,15 +45,18 @@ pub(super) async fn commit(pool: &SqlitePool, keys: &Keys, group: &LogCommit) ->
     let mut sums = Increments::new();
     let first_object =
         next_id(&mut tx, &keys.objects, "SELECT coalesce(max(id), 0) + 1 FROM content_objects").await?;
-    insert_objects(&mut tx, &group.objects, first_object, &mut sums).await?;
+    let objects = insert_objects(&mut tx, &group.objects, first_object, &mut sums).await?;
     let first_item =
         next_id(&mut tx, &keys.items, "SELECT coalesce(max(id), 0) + 1 FROM email_messages").await?;
     insert_items(&mut tx, &group.items, first_item, &mut sums).await?;
-    insert_parts(&mut tx, group, first_item, first_object).await?;
+    insert_parts(&mut tx, group, first_item, &objects).await?;
     for change in &group.changes {
         apply(&mut tx, change, group.at, &mut sums).await?;
     }
     add_statistics(&mut tx, &sums, group.at.day()).await?;
+    if group.sequence > 0 {
+        raise_sequence(&mut tx, group.sequence).await?;
+    }
     for (pack, progress) in &group.packs {
         set_progress(&mut tx, *pack, *progress).await?;
     }
@@ -90,14 +94,21 @@ fn offset(first: i64, index: usize) -> i64 {
     first + int(index as u64)
 }
 
+/// Adds the new objects and returns the keys of all of them, in their order.
 async fn insert_objects(
     tx: &mut SqliteConnection,
     objects: &[NewObject],
     first: i64,
     sums: &mut Increments,
-) -> Result<()> {
-    let numbered: Vec<(i64, &NewObject)> =
-        objects.iter().enumerate().map(|(i, o)| (offset(first, i), o)).collect();
+) -> Result<Vec<i64>> {
+    let mended = mend(tx, objects, sums).await?;
+    let key = |index: usize| mended.get(&index).copied().unwrap_or_else(|| offset(first, index));
+    let numbered: Vec<(i64, &NewObject)> = objects
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !mended.contains_key(index))
+        .map(|(index, object)| (key(index), object))
+        .collect();
     for chunk in chunks(&numbered) {
         let mut sql = QueryBuilder::<Sqlite>::new(
             "INSERT INTO content_objects (id, tenant_id, sha256, bytes, class, pack_id, frame, entry) ",
@@ -115,12 +126,12 @@ async fn insert_objects(
         });
         let _ = sql.build().execute(&mut *tx).await.map_err(failed("adding objects"))?;
     }
-    for object in objects {
+    for (_, object) in &numbered {
         let sum = sums.entry((object.tenant, Tier::Hot)).or_default();
         sum.objects += 1;
         sum.object_bytes += int(object.bytes);
     }
-    Ok(())
+    Ok((0..objects.len()).map(key).collect())
 }
 
 const INSERT_ITEMS: &str = "INSERT INTO email_messages (id, tenant_id, kind, uuid, caller_id, campaign_id, account_id, \
@@ -182,17 +193,16 @@ async fn insert_parts(
     tx: &mut SqliteConnection,
     group: &LogCommit,
     first_item: i64,
-    first_object: i64,
+    objects: &[i64],
 ) -> Result<()> {
     let mut rows = Vec::new();
     for (index, item) in group.items.iter().enumerate() {
         for part in &item.parts {
             let object = match part.object {
                 ObjectRef::Known(ObjectKey(key)) => key,
-                ObjectRef::New(index) if index < group.objects.len() => offset(first_object, index),
-                ObjectRef::New(_) => {
-                    return Err(Error::internal("A part refers to an object outside its group."));
-                }
+                ObjectRef::New(index) => *objects
+                    .get(index)
+                    .ok_or_else(|| Error::internal("A part refers to an object outside its group."))?,
             };
             rows.push((offset(first_item, index), part, object));
         }
@@ -293,20 +303,40 @@ async fn delete_item(
         .execute(&mut *tx)
         .await
         .map_err(failed("deleting"))?;
-    if let Some(caller_id) = &delete.caller_id {
-        let _ = sqlx::query(
-            "INSERT INTO email_tombstones (tenant_id, kind, caller_id, deleted) VALUES (?, ?, ?, ?) \
-             ON CONFLICT DO UPDATE SET deleted = excluded.deleted",
-        )
-        .bind(delete.tenant.0)
-        .bind(kind_code(delete.kind))
-        .bind(caller_id)
-        .bind(delete.deleted.0)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed("deleting"))?;
-    }
+    keep_gone(tx, delete).await?;
     audit(tx, delete.tenant, ("delete", Some(delete.id), None), at).await
+}
+
+/// Keeps a deleted item's caller's id gone.
+pub(super) async fn keep_gone(tx: &mut SqliteConnection, delete: &ItemDelete) -> Result<()> {
+    let Some(caller_id) = &delete.caller_id else {
+        return Ok(());
+    };
+    let _ = sqlx::query(
+        "INSERT INTO email_tombstones (tenant_id, kind, caller_id, deleted) VALUES (?, ?, ?, ?) \
+         ON CONFLICT DO UPDATE SET deleted = max(deleted, excluded.deleted)",
+    )
+    .bind(delete.tenant.0)
+    .bind(kind_code(delete.kind))
+    .bind(caller_id)
+    .bind(delete.deleted.0)
+    .execute(tx)
+    .await
+    .map_err(failed("deleting"))?;
+    Ok(())
+}
+
+/// Notes the sequence of a policy record, so that later ones are higher whatever the clock says.
+pub(super) async fn raise_sequence(tx: &mut SqliteConnection, sequence: u64) -> Result<()> {
+    let _ = sqlx::query(
+        "INSERT INTO catalog_marks (name, value) VALUES ('sequence', ?) \
+         ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+    )
+    .bind(int(sequence))
+    .execute(tx)
+    .await
+    .map_err(failed("noting a sequence"))?;
+    Ok(())
 }
 
 async fn update_item(tx: &mut SqliteConnection, update: &ItemChange, at: Timestamp) -> Result<()> {

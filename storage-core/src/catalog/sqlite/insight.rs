@@ -70,7 +70,7 @@ fn columns(sum: &Statistics) -> [i64; 11] {
     ]
 }
 
-fn statistics_row(row: &SqliteRow) -> Result<StatisticsRow> {
+pub(super) fn statistics_row(row: &SqliteRow) -> Result<StatisticsRow> {
     Ok(StatisticsRow {
         tenant: TenantKey(get(row, "tenant_id")?),
         day: get(row, "day")?,
@@ -102,32 +102,33 @@ pub(super) async fn statistics(pool: &SqlitePool, tenant: Option<TenantKey>) -> 
     rows.iter().map(statistics_row).collect()
 }
 
+/// What the increments must add up to, counted from the rows of a tenant or of all.
+pub(super) const COUNTED: &str = "WITH units AS ( \
+       SELECT tenant_id, 0 AS tier, kind = 0 AS messages, kind = 1 AS contents, bytes AS logical_bytes, \
+         skeleton_bytes + (SELECT coalesce(sum(o.bytes), 0) FROM email_content c \
+           JOIN content_objects o ON o.id = c.object_id WHERE c.message_id = m.id) AS referenced_bytes, \
+         0 AS objects, 0 AS object_bytes, 0 AS skeletons, 0 AS skeleton_bytes, 0 AS copy_bytes \
+         FROM email_messages m \
+       UNION ALL SELECT m.tenant_id, p.tier, 0, 0, 0, 0, 0, 0, 1, m.skeleton_bytes, 0 \
+         FROM email_messages m JOIN content_packs p ON p.id = m.pack_id \
+       UNION ALL SELECT o.tenant_id, p.tier, 0, 0, 0, 0, 1, o.bytes, 0, 0, 0 \
+         FROM content_objects o JOIN content_packs p ON p.id = o.pack_id \
+       UNION ALL SELECT m.tenant_id, p.tier, 0, 0, 0, 0, 0, 0, 0, 0, m.skeleton_bytes \
+         FROM email_messages m JOIN content_packs p ON p.id = m.copy_pack_id \
+       UNION ALL SELECT o.tenant_id, p.tier, 0, 0, 0, 0, 0, 0, 0, 0, o.bytes \
+         FROM content_objects o JOIN content_packs p ON p.id = o.copy_pack_id) \
+     SELECT tenant_id, 0 AS day, tier, sum(messages) AS messages, sum(contents) AS contents, \
+       sum(logical_bytes) AS logical_bytes, sum(referenced_bytes) AS referenced_bytes, sum(objects) AS objects, \
+       sum(object_bytes) AS object_bytes, sum(skeletons) AS skeletons, sum(skeleton_bytes) AS skeleton_bytes, \
+       sum(copy_bytes) AS copy_bytes, 0 AS moved_bytes, 0 AS deleted_bytes \
+     FROM units WHERE ?1 IS NULL OR tenant_id = ?1 GROUP BY tenant_id, tier";
+
 pub(super) async fn counted(pool: &SqlitePool, tenant: Option<TenantKey>) -> Result<Vec<StatisticsRow>> {
-    let rows = sqlx::query(
-        "WITH units AS ( \
-           SELECT tenant_id, 0 AS tier, kind = 0 AS messages, kind = 1 AS contents, bytes AS logical_bytes, \
-             skeleton_bytes + (SELECT coalesce(sum(o.bytes), 0) FROM email_content c \
-               JOIN content_objects o ON o.id = c.object_id WHERE c.message_id = m.id) AS referenced_bytes, \
-             0 AS objects, 0 AS object_bytes, 0 AS skeletons, 0 AS skeleton_bytes, 0 AS copy_bytes \
-             FROM email_messages m \
-           UNION ALL SELECT m.tenant_id, p.tier, 0, 0, 0, 0, 0, 0, 1, m.skeleton_bytes, 0 \
-             FROM email_messages m JOIN content_packs p ON p.id = m.pack_id \
-           UNION ALL SELECT o.tenant_id, p.tier, 0, 0, 0, 0, 1, o.bytes, 0, 0, 0 \
-             FROM content_objects o JOIN content_packs p ON p.id = o.pack_id \
-           UNION ALL SELECT m.tenant_id, p.tier, 0, 0, 0, 0, 0, 0, 0, 0, m.skeleton_bytes \
-             FROM email_messages m JOIN content_packs p ON p.id = m.copy_pack_id \
-           UNION ALL SELECT o.tenant_id, p.tier, 0, 0, 0, 0, 0, 0, 0, 0, o.bytes \
-             FROM content_objects o JOIN content_packs p ON p.id = o.copy_pack_id) \
-         SELECT tenant_id, 0 AS day, tier, sum(messages) AS messages, sum(contents) AS contents, \
-           sum(logical_bytes) AS logical_bytes, sum(referenced_bytes) AS referenced_bytes, sum(objects) AS objects, \
-           sum(object_bytes) AS object_bytes, sum(skeletons) AS skeletons, sum(skeleton_bytes) AS skeleton_bytes, \
-           sum(copy_bytes) AS copy_bytes, 0 AS moved_bytes, 0 AS deleted_bytes \
-         FROM units WHERE ?1 IS NULL OR tenant_id = ?1 GROUP BY tenant_id, tier",
-    )
-    .bind(tenant.map(|tenant| tenant.0))
-    .fetch_all(pool)
-    .await
-    .map_err(failed("counting"))?;
+    let rows = sqlx::query(COUNTED)
+        .bind(tenant.map(|tenant| tenant.0))
+        .fetch_all(pool)
+        .await
+        .map_err(failed("counting"))?;
     rows.iter().map(statistics_row).collect()
 }
 

@@ -46,13 +46,13 @@ use crate::model::Sha256;
 const HASH_PREFIX_BYTES: usize = 16;
 
 /// An item with its locations resolved.
-const ITEM: &str = "SELECT m.*, p.uuid AS pack_uuid, p.tier AS pack_tier, \
+pub(super) const ITEM: &str = "SELECT m.*, p.uuid AS pack_uuid, p.tier AS pack_tier, \
      cp.uuid AS copy_pack_uuid, cp.tier AS copy_pack_tier \
      FROM email_messages m JOIN content_packs p ON p.id = m.pack_id \
      LEFT JOIN content_packs cp ON cp.id = m.copy_pack_id ";
 
 /// An object with its locations resolved.
-const OBJECT: &str = "SELECT o.*, p.uuid AS pack_uuid, p.tier AS pack_tier, \
+pub(super) const OBJECT: &str = "SELECT o.*, p.uuid AS pack_uuid, p.tier AS pack_tier, \
      cp.uuid AS copy_pack_uuid, cp.tier AS copy_pack_tier \
      FROM content_objects o JOIN content_packs p ON p.id = o.pack_id \
      LEFT JOIN content_packs cp ON cp.id = o.copy_pack_id ";
@@ -75,7 +75,7 @@ fn tenant(row: &SqliteRow) -> Result<TenantRow> {
     })
 }
 
-fn item(row: &SqliteRow) -> Result<ItemRow> {
+pub(super) fn item(row: &SqliteRow) -> Result<ItemRow> {
     Ok(ItemRow {
         key: ItemKey(get(row, "id")?),
         kind: kind_of(get(row, "kind")?)?,
@@ -98,7 +98,7 @@ fn item(row: &SqliteRow) -> Result<ItemRow> {
     })
 }
 
-fn object(row: &SqliteRow, key: &str) -> Result<ObjectRow> {
+pub(super) fn object(row: &SqliteRow, key: &str) -> Result<ObjectRow> {
     Ok(ObjectRow {
         key: ObjectKey(get(row, key)?),
         sha256: get_sha(row, "sha256")?,
@@ -106,6 +106,7 @@ fn object(row: &SqliteRow, key: &str) -> Result<ObjectRow> {
         class: get_u8(row, "class")?,
         location: location(row)?,
         copy: copy_location(row)?,
+        quarantined: get::<Option<i64>, _>(row, "quarantined")?.is_some(),
     })
 }
 
@@ -206,7 +207,7 @@ pub(super) async fn by_uuid(
 
 pub(super) async fn parts(pool: &SqlitePool, item: ItemKey) -> Result<Vec<PartRow>> {
     let rows = sqlx::query(
-        "SELECT c.part, c.object_id, c.role, c.media_type, c.file_name, o.sha256, o.bytes, o.class, \
+        "SELECT c.part, c.object_id, c.role, c.media_type, c.file_name, o.sha256, o.bytes, o.class, o.quarantined, \
          o.pack_id, o.frame, o.entry, p.uuid AS pack_uuid, p.tier AS pack_tier, \
          o.copy_pack_id, o.copy_frame, o.copy_entry, cp.uuid AS copy_pack_uuid, cp.tier AS copy_pack_tier \
          FROM email_content c JOIN content_objects o ON o.id = c.object_id \

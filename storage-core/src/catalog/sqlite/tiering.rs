@@ -182,7 +182,7 @@ async fn relocate_one(tx: &mut SqliteConnection, tenant: TenantKey, change: &Rel
         ),
         UnitKey::Object(key) => (
             sqlx::query(
-                "UPDATE content_objects SET pack_id = ?, frame = ?, entry = ? \
+                "UPDATE content_objects SET pack_id = ?, frame = ?, entry = ?, quarantined = NULL \
                  WHERE id = ? AND tenant_id = ? AND pack_id = ? AND frame = ? AND entry = ?",
             ),
             key.0,

@@ -91,7 +91,7 @@ impl Log {
                 let json = json
                     .map_err(|source| Error::internal("A policy cannot be written.").with_source(source))?;
                 let record = TierPolicyRecord {
-                    sequence: sequence(now),
+                    sequence: self.store.next_sequence(now),
                     changed: now,
                     json: json.clone(),
                     unknown: Fields::default(),
@@ -106,7 +106,8 @@ impl Log {
             }
             Change::Update { tenant, kind, id, update } => {
                 let row = find(&self.store, tenant.key, *kind, *id).await?;
-                Ok(Some(self::update(tenant.id, tenant.key, row, (update, now))?))
+                let when = (now, self.store.next_sequence(now));
+                Ok(Some(self::update((tenant.id, tenant.key), row, update, when)?))
             }
         }
     }
@@ -138,6 +139,7 @@ impl Log {
             }
             let progress = open.append_sync().await?;
             commit.packs.push((open.key, progress));
+            commit.sequence = store.newest_sequence();
             store.catalog.commit(&commit).await?;
             store.refresh_tenants().await
         };
@@ -154,11 +156,6 @@ fn subject(change: &Change) -> (Option<TenantKey>, Option<Uuid>, String) {
             (Some(tenant.key), Some(*id), String::new())
         }
     }
-}
-
-/// Orders the versions of a record. Two changes of one thing are never in the same millisecond's group.
-fn sequence(now: Timestamp) -> u64 {
-    u64::try_from(now.0).unwrap_or(0)
 }
 
 async fn find(store: &Store, tenant: TenantKey, kind: ItemKind, id: Uuid) -> Result<ItemRow> {
@@ -196,10 +193,10 @@ fn delete(tenant: Uuid, key: TenantKey, row: &ItemRow, now: Timestamp) -> Result
 }
 
 fn update(
-    tenant: Uuid,
-    key: TenantKey,
+    (tenant, key): (Uuid, TenantKey),
     mut row: ItemRow,
-    (update, now): (&ItemUpdate, Timestamp),
+    update: &ItemUpdate,
+    (now, sequence): (Timestamp, u64),
 ) -> Result<(EncodedFrame, LogChange)> {
     row.labels.extend(update.labels_set.clone());
     row.labels.retain(|name, _| !update.labels_removed.contains(name));
@@ -216,7 +213,7 @@ fn update(
     let record = ItemRecord {
         item: row.id,
         kind: row.kind,
-        sequence: sequence(now),
+        sequence,
         changed: now,
         retention_end: change.expires,
         hold: change.hold,

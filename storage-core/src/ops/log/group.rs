@@ -1,13 +1,8 @@
 //! A group of puts: look-ups, frames, sync, commit, answers. See the order in the module above.
 
-use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
-
-use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::NewItem;
 use crate::catalog::rows::NewObject;
@@ -18,9 +13,7 @@ use crate::clock::DAY_MILLIS;
 use crate::clock::Timestamp;
 use crate::codec::Codec;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::error::Result;
-use crate::ids::ObjectKey;
 use crate::ids::TenantKey;
 use crate::model::ItemKind;
 use crate::model::PutReceipt;
@@ -30,6 +23,11 @@ use crate::ops::log::Log;
 use crate::ops::log::Reply;
 use crate::ops::log::answer;
 use crate::ops::log::commit::Durable;
+use crate::ops::log::known::Known;
+use crate::ops::log::known::Sorted;
+use crate::ops::log::known::look_up;
+use crate::ops::log::known::removed_meanwhile;
+use crate::ops::log::known::sort_out;
 use crate::ops::log::pack::OpenPack;
 use crate::ops::prepared::ObjectBytes;
 use crate::ops::prepared::PreparedObject;
@@ -38,7 +36,6 @@ use crate::pack::BlockBuilder;
 use crate::pack::SegmentPlace;
 use crate::pack::SegmentRecord;
 use crate::pack::segment_frame;
-use crate::store::Store;
 
 /// Objects above this many bytes are stored in segments of this many bytes, each with a hash of its own.
 pub(crate) const SEGMENT_BYTES: usize = 1 << 20;
@@ -51,14 +48,6 @@ pub(crate) type CallerKey = (TenantKey, ItemKind, String);
 
 /// What identifies an object.
 pub(super) type ObjectHash = (TenantKey, Sha256);
-
-/// What the catalog knows about a group's ids and hashes.
-#[derive(Debug, Default)]
-struct Known {
-    items: HashMap<CallerKey, ItemRow>,
-    gone: HashSet<CallerKey>,
-    objects: HashMap<ObjectHash, (ObjectKey, u64)>,
-}
 
 /// A put that is being committed, with who waits for it.
 pub(super) type Waiting = (PreparedPut, Reply<PutReceipt>);
@@ -77,16 +66,19 @@ impl Log {
             Ok(known) => known,
             Err(error) => return refuse_all(puts.into_iter().map(|(_, reply)| reply), &error),
         };
-        let (fresh, repeats) = sort_out(puts, &known);
-        if fresh.is_empty() {
+        let Sorted { fresh, repeats, menders } = sort_out(puts, &known);
+        if fresh.is_empty() && menders.is_empty() {
             return;
         }
-        match self.append_group(&fresh, known, now).await {
+        match self.append_group(&fresh, &menders, known, now).await {
             Ok((commit, receipts)) => {
-                let puts = fresh.into_iter().zip(receipts).collect();
+                let puts = fresh.into_iter().zip(receipts).chain(menders).collect();
                 self.committer.send(Durable { commit, puts, repeats }).await;
             }
-            Err(error) => refuse_all(fresh.into_iter().chain(repeats).map(|(_, reply)| reply), &error),
+            Err(error) => {
+                let menders = menders.into_iter().map(|(mender, _)| mender);
+                refuse_all(fresh.into_iter().chain(repeats).chain(menders).map(|(_, reply)| reply), &error);
+            }
         }
     }
 
@@ -99,6 +91,7 @@ impl Log {
     async fn append_group(
         &mut self,
         fresh: &[Waiting],
+        menders: &[(Waiting, PutReceipt)],
         known: Known,
         now: Timestamp,
     ) -> Result<(LogCommit, Vec<PutReceipt>)> {
@@ -109,6 +102,9 @@ impl Log {
             let mut receipts = Vec::with_capacity(fresh.len());
             for (put, _) in fresh {
                 receipts.push(group.add(open, put)?);
+            }
+            for ((put, _), _) in menders {
+                group.mend(open, put)?;
             }
             let progress = open.append_sync().await?;
             group.commit.packs.push((open.key, progress));
@@ -149,103 +145,12 @@ pub(super) fn refuse_all<T>(replies: impl Iterator<Item = Reply<T>>, error: &Err
     }
 }
 
-/// Separates puts to write from repeats; answers what the catalog settles.
-fn sort_out(puts: Vec<Waiting>, known: &Known) -> (Vec<Waiting>, Vec<Waiting>) {
-    let (mut fresh, mut repeats) = (Vec::new(), Vec::new());
-    let mut taken: HashSet<CallerKey> = HashSet::new();
-    for (put, reply) in puts {
-        if let Some(result) = known.answer(&put) {
-            answer(reply, result);
-            continue;
-        }
-        if known.lacks_what_is_not_sent(&put) {
-            answer(reply, Err(removed_meanwhile()));
-            continue;
-        }
-        let repeated = put.caller_key().is_some_and(|key| !taken.insert(key));
-        if repeated { repeats.push((put, reply)) } else { fresh.push((put, reply)) }
-    }
-    (fresh, repeats)
-}
-
-/// The answer where an object that a large put shared was swept before the put was committed.
-fn removed_meanwhile() -> Error {
-    Error::new(
-        Kind::Unavailable,
-        "An object this message shares with another was removed meanwhile. Send the message again.",
-    )
-}
-
-impl Known {
-    /// Whether the put brings no bytes for an object that is not known (any more).
-    fn lacks_what_is_not_sent(&self, put: &PreparedPut) -> bool {
-        put.objects.iter().any(|object| {
-            let sent = matches!(object.data, ObjectBytes::Whole(_));
-            !sent && !self.objects.contains_key(&(put.tenant.key, object.sha256))
-        })
-    }
-
-    /// The answer where the caller's id is taken or gone.
-    fn answer(&self, put: &PreparedPut) -> Option<Result<PutReceipt>> {
-        let key = put.caller_key()?;
-        if let Some(row) = self.items.get(&key) {
-            return Some(put.repeat(row));
-        }
-        self.gone.contains(&key).then(|| {
-            Err(Error::precondition(
-                "An item with this id was deleted less than 30 days ago. Store it under another id if it is wanted again.",
-            ))
-        })
-    }
-}
-
-/// Three statements per tenant, whatever the group's size.
-async fn look_up<'a>(
-    store: &Store,
-    puts: impl Iterator<Item = &'a PreparedPut>,
-    now: Timestamp,
-) -> Result<Known> {
-    // In the order of keys, so that the same puts make the same calls.
-    let mut ids: BTreeMap<(TenantKey, ItemKind), Vec<String>> = BTreeMap::new();
-    let mut hashes: BTreeMap<TenantKey, Vec<Sha256>> = BTreeMap::new();
-    for put in puts {
-        if let Some(id) = &put.options.caller_id {
-            ids.entry((put.tenant.key, put.kind)).or_default().push(id.clone());
-        }
-        hashes.entry(put.tenant.key).or_default().extend(put.objects.iter().map(|object| object.sha256));
-    }
-    let since = Timestamp(now.0.saturating_sub(GONE_MILLIS));
-    let by_id = try_join_all(ids.into_iter().map(async |((tenant, kind), ids)| {
-        let (items, gone) = futures::try_join!(
-            store.catalog.items_by_caller_id(tenant, kind, &ids),
-            store.catalog.deleted_caller_ids(tenant, kind, &ids, since)
-        )?;
-        Ok::<_, Error>((tenant, kind, items, gone))
-    }));
-    let by_hash = try_join_all(hashes.into_iter().map(async |(tenant, hashes)| {
-        Ok::<_, Error>((tenant, store.catalog.objects_by_hash(tenant, &hashes).await?))
-    }));
-    let (by_id, by_hash) = futures::try_join!(by_id, by_hash)?;
-    let mut known = Known::default();
-    for (tenant, kind, items, gone) in by_id {
-        known.items.extend(items.into_iter().filter_map(|row| {
-            let id = row.caller_id.clone()?;
-            Some(((tenant, kind, id), row))
-        }));
-        known.gone.extend(gone.into_iter().map(|id| (tenant, kind, id)));
-    }
-    for (tenant, objects) in by_hash {
-        known.objects.extend(objects.into_iter().map(|row| ((tenant, row.sha256), (row.key, row.bytes))));
-    }
-    Ok(known)
-}
-
 /// A group while its frames are made.
 #[derive(Debug)]
-struct Group {
-    known: Known,
-    fresh: HashMap<ObjectHash, usize>,
-    commit: LogCommit,
+pub(super) struct Group {
+    pub(super) known: Known,
+    pub(super) fresh: HashMap<ObjectHash, usize>,
+    pub(super) commit: LogCommit,
 }
 
 impl Group {
@@ -253,7 +158,7 @@ impl Group {
         Self { known, fresh: HashMap::new(), commit: LogCommit { at: now, ..LogCommit::default() } }
     }
 
-    fn find(&self, tenant: TenantKey, sha256: Sha256) -> Option<ObjectRef> {
+    pub(super) fn find(&self, tenant: TenantKey, sha256: Sha256) -> Option<ObjectRef> {
         let key = (tenant, sha256);
         let known = self.known.objects.get(&key).map(|(object, _)| ObjectRef::Known(*object));
         known.or_else(|| self.fresh.get(&key).map(|index| ObjectRef::New(*index)))
@@ -340,7 +245,7 @@ fn new_item(put: &PreparedPut, place: Place, parts: Vec<NewPart>) -> NewItem {
 }
 
 /// Adds an object to the block; a large one as segments before it and a manifest inside.
-fn push_object(
+pub(super) fn push_object(
     open: &mut OpenPack,
     put: &PreparedPut,
     block: &mut BlockBuilder,

@@ -18,6 +18,8 @@ mod carry;
 mod changes;
 mod commit;
 pub(crate) mod group;
+mod known;
+mod mend;
 pub(crate) mod pack;
 mod reopen;
 
@@ -91,6 +93,8 @@ pub(crate) enum Request {
     Carry(Vec<Frame>, Reply<()>),
     /// Recovers what a failed write left and opens the store for writes again.
     Reopen(Reply<Recovered>),
+    /// Commits rows that the packs speak of already; here, because a put may be about to bring the same.
+    Adopt(Box<crate::catalog::rows::LogCommit>, Reply<()>),
     Close(Reply<()>),
 }
 
@@ -201,6 +205,7 @@ impl Log {
                 let result = self.reopen().await;
                 answer(reply, result);
             }
+            Request::Adopt(commit, reply) => answer(reply, self.adopt(*commit).await),
             Request::Close(reply) => {
                 answer(reply, self.seal().await);
                 return true;
@@ -222,6 +227,25 @@ impl Log {
                 return Ok(removed);
             }
         }
+    }
+
+    /// Commits what repair found. A put may have brought an object or an id since: then nothing is changed.
+    async fn adopt(&self, commit: crate::catalog::rows::LogCommit) -> Result<()> {
+        let changed = || Error::corrupt("A put changed it meanwhile. Run repair again.");
+        for object in &commit.objects {
+            let known = self.store.catalog.objects_by_hash(object.tenant, &[object.sha256]).await?;
+            if known.iter().any(|row| !row.quarantined) {
+                return Err(changed());
+            }
+        }
+        for item in &commit.items {
+            let ids: Vec<String> = item.caller_id.clone().into_iter().collect();
+            let taken = self.store.catalog.items_by_caller_id(item.tenant, item.kind, &ids).await?;
+            if !taken.is_empty() {
+                return Err(changed());
+            }
+        }
+        self.store.catalog.commit(&commit).await
     }
 
     /// Ends the open pack with its index. An empty or absent one is left as it is.

@@ -1,0 +1,165 @@
+//! What the catalog knows about the ids and hashes of a group of puts, and what follows for each put: it is answered at
+//! once, written, or writes no more than the quarantined objects that it brings the bytes of.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+use futures::future::try_join_all;
+
+use crate::catalog::rows::ItemRow;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Result;
+use crate::ids::ObjectKey;
+use crate::ids::TenantKey;
+use crate::model::ItemKind;
+use crate::model::PutReceipt;
+use crate::model::Sha256;
+use crate::ops::log::answer;
+use crate::ops::log::group::CallerKey;
+use crate::ops::log::group::GONE_MILLIS;
+use crate::ops::log::group::ObjectHash;
+use crate::ops::log::group::Waiting;
+use crate::ops::prepared::ObjectBytes;
+use crate::ops::prepared::PreparedPut;
+use crate::store::Store;
+
+/// What the catalog knows about a group's ids and hashes.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    items: HashMap<CallerKey, ItemRow>,
+    gone: HashSet<CallerKey>,
+    /// Objects that a put need not bring.
+    pub(super) objects: HashMap<ObjectHash, (ObjectKey, u64)>,
+    /// Objects that are there and can be read nowhere: to a put they are unknown.
+    quarantined: HashSet<ObjectHash>,
+}
+
+/// What is to be done about each put of a group.
+#[derive(Debug, Default)]
+pub(super) struct Sorted {
+    /// To be written.
+    pub(super) fresh: Vec<Waiting>,
+    /// Their id comes twice in the group: to be answered after it.
+    pub(super) repeats: Vec<Waiting>,
+    /// Their item is there, and they bring bytes of a quarantined object. Their answers are known.
+    pub(super) menders: Vec<(Waiting, PutReceipt)>,
+}
+
+/// Separates puts to write from repeats; answers what the catalog settles.
+pub(super) fn sort_out(puts: Vec<Waiting>, known: &Known) -> Sorted {
+    let mut sorted = Sorted::default();
+    let mut taken: HashSet<CallerKey> = HashSet::new();
+    for (put, reply) in puts {
+        match known.answer(&put) {
+            Some(Ok(receipt)) if known.mends(&put) => {
+                sorted.menders.push(((put, reply), receipt));
+                continue;
+            }
+            Some(result) => {
+                answer(reply, result);
+                continue;
+            }
+            None => {}
+        }
+        if known.lacks_what_is_not_sent(&put) {
+            answer(reply, Err(removed_meanwhile()));
+            continue;
+        }
+        let repeated = put.caller_key().is_some_and(|key| !taken.insert(key));
+        if repeated { sorted.repeats.push((put, reply)) } else { sorted.fresh.push((put, reply)) }
+    }
+    sorted
+}
+
+/// The answer where an object that a large put shared was swept before the put was committed.
+pub(super) fn removed_meanwhile() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "An object this message shares with another was removed meanwhile. Send the message again.",
+    )
+}
+
+impl Known {
+    /// Whether the put brings no bytes for an object that is not known (any more).
+    fn lacks_what_is_not_sent(&self, put: &PreparedPut) -> bool {
+        put.objects.iter().any(|object| {
+            let sent = matches!(object.data, ObjectBytes::Whole(_));
+            !sent && !self.objects.contains_key(&(put.tenant.key, object.sha256))
+        })
+    }
+
+    /// Whether an object can be read nowhere although it is there.
+    pub(super) fn is_quarantined(&self, tenant: TenantKey, sha256: Sha256) -> bool {
+        self.quarantined.contains(&(tenant, sha256))
+    }
+
+    /// Whether the put brings the bytes of a quarantined object.
+    fn mends(&self, put: &PreparedPut) -> bool {
+        put.objects.iter().any(|object| {
+            matches!(object.data, ObjectBytes::Whole(_)) && self.is_quarantined(put.tenant.key, object.sha256)
+        })
+    }
+
+    /// The answer where the caller's id is taken or gone.
+    pub(super) fn answer(&self, put: &PreparedPut) -> Option<Result<PutReceipt>> {
+        let key = put.caller_key()?;
+        if let Some(row) = self.items.get(&key) {
+            return Some(put.repeat(row));
+        }
+        self.gone.contains(&key).then(|| {
+            Err(Error::precondition(
+                "An item with this id was deleted less than 30 days ago. Store it under another id if it is wanted again.",
+            ))
+        })
+    }
+}
+
+/// Three statements per tenant, whatever the group's size.
+pub(super) async fn look_up<'a>(
+    store: &Store,
+    puts: impl Iterator<Item = &'a PreparedPut>,
+    now: Timestamp,
+) -> Result<Known> {
+    // In the order of keys, so that the same puts make the same calls.
+    let mut ids: BTreeMap<(TenantKey, ItemKind), Vec<String>> = BTreeMap::new();
+    let mut hashes: BTreeMap<TenantKey, Vec<Sha256>> = BTreeMap::new();
+    for put in puts {
+        if let Some(id) = &put.options.caller_id {
+            ids.entry((put.tenant.key, put.kind)).or_default().push(id.clone());
+        }
+        hashes.entry(put.tenant.key).or_default().extend(put.objects.iter().map(|object| object.sha256));
+    }
+    let since = Timestamp(now.0.saturating_sub(GONE_MILLIS));
+    let by_id = try_join_all(ids.into_iter().map(async |((tenant, kind), ids)| {
+        let (items, gone) = futures::try_join!(
+            store.catalog.items_by_caller_id(tenant, kind, &ids),
+            store.catalog.deleted_caller_ids(tenant, kind, &ids, since)
+        )?;
+        Ok::<_, Error>((tenant, kind, items, gone))
+    }));
+    let by_hash = try_join_all(hashes.into_iter().map(async |(tenant, hashes)| {
+        Ok::<_, Error>((tenant, store.catalog.objects_by_hash(tenant, &hashes).await?))
+    }));
+    let (by_id, by_hash) = futures::try_join!(by_id, by_hash)?;
+    let mut known = Known::default();
+    for (tenant, kind, items, gone) in by_id {
+        known.items.extend(items.into_iter().filter_map(|row| {
+            let id = row.caller_id.clone()?;
+            Some(((tenant, kind, id), row))
+        }));
+        known.gone.extend(gone.into_iter().map(|id| (tenant, kind, id)));
+    }
+    for (tenant, objects) in by_hash {
+        for row in objects {
+            if row.quarantined {
+                let _ = known.quarantined.insert((tenant, row.sha256));
+            } else {
+                let _ = known.objects.insert((tenant, row.sha256), (row.key, row.bytes));
+            }
+        }
+    }
+    Ok(known)
+}
