@@ -18,7 +18,9 @@ use crate::commands::list::ListArgs;
 use crate::commands::migrate::MigrateArgs;
 use crate::commands::policy::PolicyCommand;
 use crate::commands::put::PutArgs;
+use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
+use crate::commands::scrub::ScrubArgs;
 use crate::commands::similar::SimilarArgs;
 use crate::commands::stat::StatArgs;
 use crate::commands::stats::StatsArgs;
@@ -108,6 +110,12 @@ pub enum Command {
     Dict(DictCommand),
     /// Delete what nothing refers to any more.
     Sweep(SweepArgs),
+    /// Read and hash everything, compare packs with the catalog, list what is wrong (exit code 1 then).
+    Scrub(ScrubArgs),
+    /// Mend what scrub finds; without --apply only tell how.
+    Repair(RepairArgs),
+    /// Make the catalog of a --data-dir that lost its catalog.db, from the packs alone.
+    RebuildCatalog,
     /// List background work.
     Jobs,
     /// Print what is in a pack file, or the layout of the format; needs no store.

@@ -17,6 +17,7 @@ pub mod patience;
 mod gate;
 mod pace;
 
+mod checks;
 mod ingest;
 mod jobs;
 mod progress;

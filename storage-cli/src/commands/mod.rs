@@ -25,8 +25,11 @@ pub mod list;
 pub mod migrate;
 pub mod policy;
 pub mod put;
+pub mod rebuild_catalog;
+pub mod repair;
 pub mod reopen;
 pub mod rm;
+pub mod scrub;
 pub mod similar;
 pub mod stat;
 pub mod stats;
@@ -60,6 +63,10 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Inspect(command) => {
             let inspected = inspect::run(command, &mut output);
             return output.flush().and(inspected);
+        }
+        Command::RebuildCatalog => {
+            rebuild_catalog::run(&cli.target, &mut output).await?;
+            return output.flush();
         }
         Command::Import(args) => args.check()?,
         Command::Get(args) => args.check(output.is_json())?,
@@ -100,10 +107,12 @@ async fn dispatch(command: &Command, context: &mut Context) -> Result<()> {
         Command::Policy(args) => policy::run(args, context).await,
         Command::Dict(args) => dict::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
+        Command::Scrub(args) => scrub::run(args, context).await,
+        Command::Repair(args) => repair::run(args, context).await,
         Command::Jobs => jobs::run(context).await,
         Command::Reopen => reopen::run(context).await,
-        // These need no store and have been run already.
-        Command::Demo(_) | Command::Completions(_) | Command::Inspect(_) => Ok(()),
+        // These need no open store and have been run already.
+        Command::Demo(_) | Command::Completions(_) | Command::Inspect(_) | Command::RebuildCatalog => Ok(()),
     }
 }
 
@@ -120,6 +129,10 @@ fn interrupted(command: &Command, stop: std::io::Result<()>) -> Failure {
         Command::Migrate(_) => {
             "The migration stops at its next safe step. Nothing is lost; running it again continues."
         }
+        Command::Scrub(_) => {
+            "Stopped. What was found in order is marked: --older-than skips it in the next run."
+        }
+        Command::Repair(_) => "Stopped while it looked for damage; what was mended before that stays mended.",
         _ => "Stopped.",
     })
 }

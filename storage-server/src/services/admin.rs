@@ -9,8 +9,10 @@ use tonic::Response;
 use tonic::Status;
 use tonic::async_trait;
 
+use crate::checks;
 use crate::convert::admin;
 use crate::convert::failed;
+use crate::convert::integrity;
 use crate::convert::item;
 use crate::jobs::Jobs;
 use crate::progress;
@@ -167,8 +169,22 @@ impl AdminService for Admin {
 
     type ScrubStream = BoxStream<'static, Result<proto::ScrubProgress, Status>>;
 
-    async fn scrub(&self, _: Request<proto::ScrubRequest>) -> Result<Response<Self::ScrubStream>, Status> {
-        Err(not_yet("Scrub"))
+    async fn scrub(
+        &self,
+        request: Request<proto::ScrubRequest>,
+    ) -> Result<Response<Self::ScrubStream>, Status> {
+        let options = integrity::scrub_options(*request.get_ref())?;
+        Ok(Response::new(checks::scrub(&self.engine, &self.jobs, options)))
+    }
+
+    type RepairStream = BoxStream<'static, Result<proto::RepairProgress, Status>>;
+
+    async fn repair(
+        &self,
+        request: Request<proto::RepairRequest>,
+    ) -> Result<Response<Self::RepairStream>, Status> {
+        let options = integrity::repair_options(*request.get_ref());
+        Ok(Response::new(checks::repair(&self.engine, &self.jobs, options)))
     }
 
     type EraseStream = BoxStream<'static, Result<proto::EraseProgress, Status>>;
