@@ -16,6 +16,8 @@ use crate::ops::log::LogHandle;
 use crate::ops::log::Request;
 use crate::ops::log::group::GONE_MILLIS;
 use crate::ops::read::moved_away;
+use crate::ops::survey::is_damage;
+use crate::pack::Frame;
 use crate::pack::FrameKind;
 use crate::pack::PackName;
 use crate::report::SweepOptions;
@@ -101,13 +103,17 @@ async fn due(
 }
 
 /// Packs in the order in which they are deleted: those that hold tombstones last, so that a tombstone is never gone
-/// while a pack that is to be deleted with it still stands.
+/// while a pack that is to be deleted with it still stands. One whose index cannot be read is left out.
 async fn tombstones_last(store: &Store, due: Vec<PackRow>) -> Result<Vec<PackRow>> {
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for pack in due {
         let speaks = match store.pack_index(pack.name).await {
             Ok(index) => index.entries().iter().any(|entry| entry.kind == FrameKind::Tombstone),
             Err(error) if moved_away(&error) => false,
+            Err(error) if is_damage(&error) => {
+                tracing::error!(%error, pack = %pack.name, "a dead pack is kept: what it says cannot be read");
+                continue;
+            }
             Err(error) => return Err(error),
         };
         if speaks { last.push(pack) } else { first.push(pack) }

@@ -291,3 +291,20 @@ pub struct RebuildReport {
     /// Items that cannot be read in full for that reason, and items left out because their id is taken.
     pub damaged_items: Vec<Uuid>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::FindingKind;
+
+    #[test]
+    fn findings_have_names_of_their_own_and_say_what_to_do() {
+        let names: BTreeSet<&str> = FindingKind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), FindingKind::ALL.len());
+        for kind in FindingKind::ALL {
+            assert!(kind.name().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{kind}");
+            assert!(kind.advice().ends_with('.'), "{kind}");
+        }
+    }
+}

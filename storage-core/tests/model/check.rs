@@ -17,6 +17,10 @@ use storage_core::model::GetOptions;
 use storage_core::model::ItemKind;
 use storage_core::model::ListQuery;
 use storage_core::model::Tier;
+use storage_core::report::ScrubEvent;
+use storage_core::report::ScrubOptions;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::image::pack_bytes;
@@ -133,6 +137,24 @@ async fn adds_up(engine: &Engine, world: &World, data_dir: &Path) {
 
 fn signed(value: u64) -> i64 {
     i64::try_from(value).expect("a length")
+}
+
+/// A scrub finds nothing.
+pub(crate) async fn scrubbed(engine: &Engine) {
+    let (events, mut heard) = mpsc::channel(64);
+    let listening = tokio::spawn(async move {
+        let mut findings = Vec::new();
+        while let Some(event) = heard.recv().await {
+            if let ScrubEvent::Finding(finding) = event {
+                findings.push(finding);
+            }
+        }
+        findings
+    });
+    let report =
+        engine.scrub(ScrubOptions::default(), events, CancellationToken::new()).await.expect("a scrub");
+    let findings = listening.await.expect("findings");
+    assert!(findings.is_empty() && report.findings.is_empty(), "{findings:#?}");
 }
 
 /// What the increments of a closed store add up to is what its rows count to.

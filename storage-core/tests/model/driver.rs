@@ -155,9 +155,24 @@ impl Driver {
     pub(crate) async fn finish(self) -> Covered {
         let _trace = Trace(self.seed, self.step);
         self.agree(Look::Long).await;
+        check::scrubbed(&self.engine).await;
         self.engine.close().await.expect("a clean end");
         check::counted(self.dir.path()).await;
+        self.rebuilt().await;
         self.covered
+    }
+
+    /// A catalog that is made from the packs alone agrees with the model, too.
+    async fn rebuilt(&self) {
+        let image = image::packs(self.dir.path());
+        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
+        let rebuilt = Engine::rebuild_catalog(settings(&image), clock).await.expect("packs to rebuild from");
+        assert_eq!((rebuilt.packs_left, rebuilt.objects_missing), (0, 0), "{rebuilt:?}");
+        let engine = open(&image, &self.clock).await;
+        check::agree(&engine, &self.world, image.path(), Look::Long).await;
+        check::scrubbed(&engine).await;
+        engine.close().await.expect("a clean end");
+        check::counted(image.path()).await;
     }
 
     async fn reopen(&mut self) {

@@ -26,6 +26,14 @@ pub(crate) fn cut(data_dir: &Path, catalog: Catalog) -> TempDir {
     image
 }
 
+/// Copies the packs alone.
+pub(crate) fn packs(data_dir: &Path) -> TempDir {
+    let image = tempfile::tempdir().expect("a temporary directory");
+    std::fs::create_dir(image.path().join("packs")).expect("a new directory");
+    copy_files(&data_dir.join("packs"), &image.path().join("packs"));
+    image
+}
+
 fn copy_files(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("a directory") {
         let entry = entry.expect("an entry");

@@ -88,3 +88,53 @@ pub fn wire_repair(report: &RepairReport, actions: Vec<RepairAction>) -> proto::
         stopped: report.stopped,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use storage_core::model::Sha256;
+    use storage_core::report::FindingKind;
+
+    use super::*;
+
+    #[test]
+    fn options_have_no_limit_where_they_are_zero() {
+        assert_eq!(scrub_options(proto::ScrubRequest::default()).unwrap(), ScrubOptions::default());
+        let request = proto::ScrubRequest {
+            bytes_per_second_max: 5,
+            older_than: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        };
+        let options = scrub_options(request).unwrap();
+        assert_eq!(options.bytes_per_second_max, Some(5));
+        assert_eq!(options.older_than, Some(Duration::from_mins(1)));
+        let negative = Some(prost_types::Duration { seconds: -60, nanos: 0 });
+        let refused = scrub_options(proto::ScrubRequest { older_than: negative, ..request });
+        assert!(refused.unwrap_err().message().contains("older_than"));
+        let repair = proto::RepairRequest { apply: true, bytes_per_second_max: 0 };
+        assert_eq!(repair_options(repair), RepairOptions { apply: true, bytes_per_second_max: None });
+    }
+
+    #[test]
+    fn every_field_of_a_finding_reaches_the_wire() {
+        let (pack, item) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let finding = Finding::new(FindingKind::ObjectDamaged, "what")
+            .of_tenant("acme")
+            .in_frame(pack, 3)
+            .in_entry(0)
+            .about_item(item)
+            .about_object(Sha256([7; 32]), vec![item]);
+        let action = RepairAction { finding, action: "done".to_owned(), mends: true };
+        let wire = wire_action(action);
+        assert_eq!((wire.action.as_str(), wire.mends), ("done", true));
+        let wire = wire.finding.unwrap();
+        assert_eq!(
+            (wire.kind.as_str(), wire.tenant.as_str(), wire.what.as_str()),
+            ("object-damaged", "acme", "what")
+        );
+        assert_eq!((wire.pack, wire.frame, wire.entry), (pack.to_string(), Some(3), Some(0)));
+        assert_eq!((wire.item, wire.items), (item.to_string(), vec![item.to_string()]));
+        assert_eq!(wire.sha256.as_ref(), [7; 32]);
+        assert_eq!(wire.advice, FindingKind::ObjectDamaged.advice());
+        let pack_only = wire_finding(Finding::new(FindingKind::PackMissing, "").in_pack(pack));
+        assert_eq!((pack_only.frame, pack_only.item.as_str(), pack_only.sha256.len()), (None, "", 0));
+    }
+}

@@ -144,7 +144,12 @@ impl Scrub<'_> {
             }
             targets.push(Target { name: row.name, bytes, row: Some(row) });
         }
-        // A pack is a file before it is a row: one that was begun meanwhile is not unknown.
+        // A pack is a file before it is a row: one that was begun meanwhile, or a moment before, is not unknown.
+        if !files.is_empty() {
+            for row in self.store.catalog.packs().await? {
+                let _ = files.remove(&row.name);
+            }
+        }
         let started = self.started;
         for (name, bytes) in files.into_iter().filter(|(name, _)| uuid_v7_time(*name) < started) {
             let what = format!("The backend holds {bytes} bytes that the catalog does not know.");
