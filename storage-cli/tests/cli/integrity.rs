@@ -19,7 +19,8 @@ fn documents(output: &Output) -> Vec<Value> {
 /// A store of two messages with one attachment, archived.
 fn archived() -> Sandbox {
     let sandbox = Sandbox::new();
-    let attachment: Vec<u8> = (0_u32..30_000).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let attachment: Vec<u8> =
+        (0_u32..30_000).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     for name in ["one", "two"] {
         let head = format!(
             "Subject: {name}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"cut\"\r\n\r\n--cut\r\n\

@@ -98,8 +98,7 @@ impl Store {
             // Each frame has checksums of its own: a damaged index makes reading slow, not wrong.
             Err(error) if is_damage(&error) && !moved_away(&error) => {
                 let scanned = self.scanned_entries(pack).await.map_err(gone(pack))?;
-                let ordinal = usize::try_from(frame).ok();
-                ordinal.and_then(|ordinal| scanned.get(ordinal)).copied().ok_or(error)
+                scanned.into_iter().find(|entry| entry.ordinal == frame).ok_or(error)
             }
             Err(error) => Err(error),
         }

@@ -111,7 +111,8 @@ async fn recover_packs(
         if lost && rewritten && pack.known.is_none() {
             return Err(Error::precondition(format!(
                 "The catalog is older than the packs: it relies on packs that are gone and does not know pack {}. \
-                 Put the newest catalog.db (with its -wal file) beside these packs, or restore both from one backup.",
+                 Put the newest catalog.db (with its -wal file) beside these packs, or restore both from one backup. With \
+                 neither, put catalog.db aside and run rebuild-catalog.",
                 pack.name
             )));
         }

@@ -15,10 +15,16 @@ use crate::pack::PackHeader;
 use crate::pack::PackIndex;
 use crate::pack::PackName;
 use crate::pack::ScanDepth;
-use crate::pack::ScanEnd;
 use crate::pack::ScanStep;
 use crate::pack::Scanner;
+use crate::pack::find_header;
 use crate::store::Store;
+
+/// Bytes searched at once for the next whole frame.
+const SEARCH_BYTES: u64 = 1 << 20;
+
+/// The header of a frame has at most as many bytes.
+const HEADER_BYTES_MAX: u64 = 64 << 10;
 
 /// Where a pack is damaged, in words.
 pub(crate) type Damage = String;
@@ -32,15 +38,31 @@ pub(crate) struct Survey {
     pub(crate) index: Result<PackIndex, Damage>,
     /// All frames that can be told, by number.
     pub(crate) entries: Vec<IndexEntry>,
-    /// How far a scan came, where there was no index to go by.
-    pub(crate) scanned: Option<ScanEnd>,
+    /// Where a scan met the first frame that is not whole, and why, where there was no index to go by. Behind the last
+    /// frame of a pack without a footer that is where its frames end.
+    pub(crate) torn: Option<(u64, Damage)>,
+    /// There are whole frames behind that.
+    pub(crate) resumed: bool,
+    /// Some of it is of a newer version.
+    pub(crate) newer: bool,
+}
+
+/// What frames tell without an index.
+#[derive(Debug, Default)]
+struct Scan {
+    entries: Vec<IndexEntry>,
+    torn: Option<(u64, Damage)>,
+    resumed: bool,
 }
 
 /// Tells damage from failures to read at all.
-pub(crate) fn damage<T>(result: Result<T>) -> Result<Result<T, Damage>> {
+fn damage<T>(result: Result<T>, newer: &mut bool) -> Result<Result<T, Damage>> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(error) if is_damage(&error) => Ok(Err(error.message().to_owned())),
+        Err(error) if is_damage(&error) => {
+            *newer |= error.kind() == Kind::Unimplemented;
+            Ok(Err(error.message().to_owned()))
+        }
         Err(error) => Err(error),
     }
 }
@@ -50,24 +72,29 @@ pub(crate) fn is_damage(error: &Error) -> bool {
     matches!(error.kind(), Kind::Corrupt | Kind::Unimplemented)
 }
 
+/// Whether it is damage to whoever checks: a disk that refuses to read, too.
+pub(crate) fn is_unreadable(error: &Error) -> bool {
+    is_damage(error) || error.kind() == Kind::Io
+}
+
 impl Store {
     /// Looks at a sealed pack of that length. `NotFound` where it is gone.
     pub(crate) async fn survey(&self, pack: Uuid, bytes: u64) -> Result<Survey> {
-        let header = damage(self.pack_header(pack).await)?;
-        let footer = damage(self.footer(pack, bytes).await)?;
+        let mut newer = false;
+        let header = damage(self.pack_header(pack).await, &mut newer)?;
+        let footer = damage(self.footer(pack, bytes).await, &mut newer)?;
         let index = match &footer {
-            Ok(footer) => damage(self.index_of(pack, footer).await)?,
+            Ok(footer) => damage(self.index_of(pack, footer).await, &mut newer)?,
             Err(damage) => Err(damage.clone()),
         };
-        let (entries, scanned) = match (&index, &footer) {
-            (Ok(index), _) => (index.entries().to_vec(), None),
-            (Err(_), footer) => {
-                let end = footer.as_ref().map_or(bytes, |footer| footer.index_offset);
-                let (entries, end) = self.scan(pack, end).await?;
-                (entries, Some(end))
-            }
+        let scan = if let Ok(index) = &index {
+            Scan { entries: index.entries().to_vec(), ..Scan::default() }
+        } else {
+            let end = footer.as_ref().map_or(bytes, |footer| footer.index_offset);
+            self.scan(pack, end).await?
         };
-        Ok(Survey { header, footer, index, entries, scanned })
+        let Scan { entries, torn, resumed } = scan;
+        Ok(Survey { header, footer, index, entries, torn, resumed, newer })
     }
 
     /// A pack's header, which must name the pack.
@@ -92,39 +119,75 @@ impl Store {
         PackIndex::parse(footer, &bytes)
     }
 
-    /// The frames before `end` without an index, until the first one that is not whole.
-    async fn scan(&self, pack: Uuid, end: u64) -> Result<(Vec<IndexEntry>, ScanEnd)> {
-        let mut scanner = Scanner::new(PackName(pack), end, ScanDepth::Tables);
-        let mut entries = Vec::new();
+    /// The frames before `end` without an index. A frame that is not whole ends a run of them; the next one that verifies
+    /// begins another.
+    async fn scan(&self, pack: Uuid, end: u64) -> Result<Scan> {
+        let mut scan = Scan::default();
         if end < PackHeader::BYTES as u64 {
-            let torn = Some("a pack is shorter than its header".to_owned());
-            return Ok((entries, ScanEnd { valid_bytes: 0, frames: 0, torn }));
+            scan.torn = Some((0, "a pack is shorter than its header".to_owned()));
+            return Ok(scan);
         }
+        let mut start = Some((PackHeader::BYTES as u64, 0));
+        while let Some(from) = start {
+            let (torn_at, why) = self.scan_run(pack, (from, end), &mut scan.entries).await?;
+            let Some(why) = why else {
+                break;
+            };
+            start = self.next_frame(pack, torn_at.saturating_add(1), end).await?;
+            scan.resumed = scan.resumed || start.is_some();
+            let _ = scan.torn.get_or_insert((torn_at, why));
+        }
+        Ok(scan)
+    }
+
+    /// Frames that follow each other. Returns where that ended, and why if not at the end.
+    async fn scan_run(
+        &self,
+        pack: Uuid,
+        (from, end): ((u64, u32), u64),
+        entries: &mut Vec<IndexEntry>,
+    ) -> Result<(u64, Option<String>)> {
+        let mut scanner = Scanner::from(PackName(pack), from, end, ScanDepth::Tables);
+        let mut reached = from.0;
         loop {
             match scanner.step() {
                 Ok(ScanStep::Read { offset, bytes }) => {
                     let range = offset..offset.saturating_add(u64::from(bytes));
                     scanner.feed(self.backend.read(PackName(pack), range).await?)?;
                 }
-                Ok(ScanStep::Frame(frame)) => entries.push(frame.index_entry()),
-                Ok(ScanStep::End(end)) => return Ok((entries, end)),
-                Err(error) if is_damage(&error) => {
-                    let valid_bytes = entries.last().map_or(PackHeader::BYTES as u64, |last| {
-                        last.offset.saturating_add(u64::from(last.bytes()))
-                    });
-                    let frames = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-                    let torn = Some(error.message().to_owned());
-                    return Ok((entries, ScanEnd { valid_bytes, frames, torn }));
+                Ok(ScanStep::Frame(frame)) => {
+                    let entry = frame.index_entry();
+                    reached = entry.offset.saturating_add(u64::from(entry.bytes()));
+                    entries.push(entry);
                 }
+                Ok(ScanStep::End(end)) => return Ok((end.valid_bytes, end.torn)),
+                Err(error) if is_damage(&error) => return Ok((reached, Some(error.message().to_owned()))),
                 Err(error) => return Err(error),
             }
         }
     }
 
+    /// The first frame at or behind an offset whose header verifies.
+    async fn next_frame(&self, pack: Uuid, mut offset: u64, end: u64) -> Result<Option<(u64, u32)>> {
+        while offset < end {
+            let until = end.min(offset.saturating_add(SEARCH_BYTES));
+            let window = self.backend.read(PackName(pack), offset..until).await?;
+            if let Some((start, ordinal)) = find_header(PackName(pack), &window) {
+                return Ok(Some((offset.saturating_add(start as u64), ordinal)));
+            }
+            if until == end {
+                break;
+            }
+            // A header that the window cuts off is whole in the next one.
+            offset = until - HEADER_BYTES_MAX;
+        }
+        Ok(None)
+    }
+
     /// The frames of a pack whose index is damaged, as far as they can be told. Slow: nothing of it is kept.
     pub(crate) async fn scanned_entries(&self, pack: Uuid) -> Result<Vec<IndexEntry>> {
         let bytes = self.backend.length(PackName(pack)).await?;
-        Ok(self.scan(pack, bytes).await?.0)
+        Ok(self.scan(pack, bytes).await?.entries)
     }
 
     /// All frames of a pack that can be told, open or sealed; none where the pack is gone.

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::catalog::rows::PackRow;
 use crate::catalog::rows::PackState;
+use crate::error::Kind;
 use crate::error::Result;
 use crate::model::ItemKind;
-use crate::ops::survey::is_damage;
 use crate::pack::FrameHead;
 use crate::pack::FrameKind;
 use crate::pack::IndexEntry;
@@ -98,11 +98,11 @@ pub(crate) async fn listen(store: &Store, speakers: &[Speaker], about: About<'_>
             }
             match store.head_at(speaker.name, &entry).await {
                 Ok(head) => match words.hear(&head, about) {
-                    Err(error) if is_damage(&error) => words.damaged += 1,
+                    Err(error) if error.kind() == Kind::Corrupt => words.damaged += 1,
                     done => done?,
                 },
-                Err(error) if is_damage(&error) => words.damaged += 1,
-                Err(error) if error.kind() == crate::error::Kind::NotFound => break,
+                Err(error) if error.kind() == Kind::Corrupt => words.damaged += 1,
+                Err(error) if error.kind() == Kind::NotFound => break,
                 Err(error) => return Err(error),
             }
         }

@@ -67,6 +67,7 @@ pub use scan::ScanEnd;
 pub use scan::ScanStep;
 pub use scan::ScannedFrame;
 pub use scan::Scanner;
+pub use scan::find_header;
 pub use writer::FinishedPack;
 pub use writer::PACK_BYTES_MAX;
 pub use writer::PACK_FRAMES_MAX;

@@ -10,6 +10,8 @@ use crate::error::Result;
 use crate::pack::frame::Frame;
 use crate::pack::frame::FrameHead;
 use crate::pack::frame::FrameHeader;
+use crate::pack::frame::MAGIC;
+use crate::pack::frame::at;
 use crate::pack::header::PackHeader;
 use crate::pack::index::IndexEntry;
 use crate::pack::names::FramePlace;
@@ -19,6 +21,17 @@ use crate::pack::names::PackName;
 const READ_BYTES_TABLES: u64 = 8 << 10;
 /// Bytes asked for at once where everything is read.
 const READ_BYTES_EVERYTHING: u64 = 1 << 20;
+
+/// The first frame header inside `bytes` that verifies, wherever it begins: its offset in them and the frame's number. For
+/// going on behind a frame that does not.
+pub fn find_header(pack: PackName, bytes: &[u8]) -> Option<(usize, u32)> {
+    memchr::memmem::find_iter(bytes, &MAGIC).find_map(|start| {
+        let header = bytes.get(start..)?;
+        let ordinal = header.get(at::ORDINAL..)?.first_chunk::<4>()?;
+        let ordinal = u32::from_le_bytes(*ordinal);
+        FrameHeader::parse(pack, ordinal, header).ok().map(|_| (start, ordinal))
+    })
+}
 
 /// How much of each frame a scan reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -200,7 +200,7 @@ async fn wrong_hashes_under_right_checksums_are_named() {
 }
 
 /// Writes a pack that the catalog does not know.
-fn forge(dir: &Path, header: PackHeader, frames: Vec<EncodedFrame>) {
+pub(crate) fn forge(dir: &Path, header: PackHeader, frames: Vec<EncodedFrame>) {
     let mut writer = PackWriter::new(header);
     let mut bytes = writer.header_bytes();
     for mut frame in frames {

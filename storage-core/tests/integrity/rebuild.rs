@@ -17,6 +17,7 @@ use storage_core::tier::policy::TierPolicy;
 use storage_fixtures::rng::Rng;
 use uuid::Uuid;
 
+use crate::damage::frames;
 use crate::damage::largest;
 use crate::store::ManualClock;
 use crate::store::Store;
@@ -275,6 +276,33 @@ async fn an_open_log_pack_is_left_to_recovery() {
     assert!(store.get("b").await.unwrap() == message("b", 1, 4));
     assert!(store.get("a").await.is_err());
     store.clean().await;
+}
+
+/// Damage in the middle of a log that was not ended hides nothing that lies behind it, and nothing is cut off.
+#[tokio::test]
+async fn a_damaged_open_log_pack_is_taken_in_as_far_as_it_is_whole() {
+    let store = Store::start().await;
+    for id in ["a", "b", "c"] {
+        let _ = store.put(id, &text(id, 5)).await;
+    }
+    let pack = store.packs().pop().unwrap();
+    let image = tempfile::tempdir().unwrap();
+    std::fs::create_dir(image.path().join("packs")).unwrap();
+    let copy = image.path().join("packs").join(pack.file_name().unwrap());
+    let mut bytes = std::fs::read(&pack).unwrap();
+    store.engine.close().await.unwrap();
+    let blocks: Vec<_> = frames(&pack).into_iter().filter(|entry| entry.stream_decoded > 0).collect();
+    bytes[usize::try_from(blocks[1].offset).unwrap()] ^= 1;
+    std::fs::write(&copy, &bytes).unwrap();
+    let report = rebuild(image.path(), &store.clock).await;
+    assert_eq!((report.packs_left, report.packs_damaged, report.items), (0, 1, 2));
+    let engine = open(image.path(), &store.clock).await.unwrap();
+    assert!(std::fs::read(&copy).unwrap() == bytes, "nothing was cut off");
+    let store = Store { engine, dir: image, clock: store.clock };
+    assert!(store.get("a").await.unwrap() == text("a", 5));
+    assert!(store.get("c").await.unwrap() == text("c", 5));
+    assert_eq!(store.get("b").await.unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(store.kinds().await, ["frame-damaged", "pack-footer"]);
 }
 
 #[tokio::test]

@@ -1,11 +1,22 @@
 //! What repair mends, what it leaves, and that it changes nothing before it is told to.
 
+use sha2::Digest;
+use storage_core::codec::Codec;
 use storage_core::error::Kind;
 use storage_core::model::ItemKind;
+use storage_core::model::Sha256;
 use storage_core::model::Tier;
+use storage_core::pack::BlockBuilder;
+use storage_core::pack::Fields;
+use storage_core::pack::ObjectEntry;
+use storage_core::pack::Origin;
+use storage_core::pack::PackHeader;
+use storage_core::pack::PackName;
+use storage_core::pack::TransformId;
 use storage_core::report::RepairAction;
 
 use crate::damage::archived;
+use crate::damage::forge;
 use crate::damage::frames;
 use crate::damage::largest;
 use crate::damage::stream_of;
@@ -198,6 +209,43 @@ async fn an_unknown_pack_that_is_needed_is_taken_in() {
     store.clean().await;
     let again = store.engine.put(TENANT, ItemKind::Message, named("gone"), text("gone", 3)).await;
     assert_eq!(again.unwrap_err().kind(), Kind::FailedPrecondition, "the deleted id stays gone");
+}
+
+/// An object in a form that this version does not know is there, whatever this version can do with it.
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_left_alone() {
+    let store = archived().await;
+    let tenant = store.engine.tenants().await.unwrap()[0].id;
+    let created = storage_core::clock::Timestamp(1_600_000_000_000);
+    let name = storage_core::ids::uuid_v7(created, [9; 10]).unwrap();
+    let attachment = storage_fixtures::rng::Rng::new(7).bytes(20 << 10);
+    let object = ObjectEntry {
+        sha256: Sha256(sha2::Sha256::digest(&attachment).into()),
+        bytes: 20 << 10,
+        class: 0,
+        transform: TransformId(9),
+        params: Vec::new(),
+        unknown: Fields::default(),
+    };
+    let mut block = BlockBuilder::new(tenant);
+    let _ = block.push_transformed(&object, b"some stored form");
+    let frames = vec![block.finish(&Codec::None, &Codec::None).unwrap()];
+    let header = PackHeader { name: PackName(name), origin: Origin::Rewrite, tier: Tier::Archive, created };
+    forge(store.dir.path(), header, frames);
+    let (report, _) = store.repair(true).await;
+    assert_eq!(
+        (report.findings, report.left),
+        (2, 1),
+        "the pack is dropped or taken in, the object is not known"
+    );
+    let store = store
+        .edited(
+            "UPDATE content_objects SET pack_id = (SELECT max(id) FROM content_packs), frame = 0, entry = 0",
+        )
+        .await;
+    let (report, actions) = store.repair(true).await;
+    assert_eq!((report.quarantined, report.damaged_items.len()), (0, 0), "{actions:#?}");
+    assert_eq!(of(&actions, "object-quarantined").len(), 0);
 }
 
 #[tokio::test]

@@ -12,13 +12,13 @@ use crate::catalog::rows::ObjectRef;
 use crate::catalog::rows::Place;
 use crate::catalog::rows::TenantRow;
 use crate::error::Error;
+use crate::error::Kind;
 use crate::error::Result;
 use crate::media::MediaClass;
 use crate::model::Sha256;
 use crate::ops::rebuild::Rebuild;
 use crate::ops::rebuild::packs::Found;
 use crate::ops::replay::item;
-use crate::ops::survey::is_damage;
 use crate::pack::BlockTable;
 use crate::pack::EntryBody;
 use crate::pack::FrameKind;
@@ -42,7 +42,7 @@ impl Rebuild<'_> {
         }
         match self.store.head_at(pack.name, entry).await.and_then(|head| head.block_table()) {
             Ok(table) => Ok(Some(table)),
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.kind() == Kind::Corrupt => {
                 tracing::error!(%error, pack = %pack.name, frame = entry.ordinal, "a block's table cannot be read");
                 Ok(None)
             }

@@ -2,7 +2,8 @@
 //! tenants) is read from all of them -> tenants -> rows of packs -> dictionaries -> objects, each at its coldest place ->
 //! items without a tombstone, with their newest change -> ids that stay gone, policies -> statistics, counted -> barrier.
 //!
-//! Only headers and tables are read, no streams: scrub checks those afterwards. Packs that were not ended are left to
+//! Only headers and tables are read, no streams: scrub checks those afterwards. What a newer version wrote ends it with
+//! an error. Packs that were not ended are left to
 //! the recovery at the next start, which replays or deletes them as after any crash.
 //!
 //! Copies in warmer tiers are not taken up: without the reads that made them they would go at the next migration. Reads,

@@ -13,6 +13,7 @@ use crate::catalog::rows::PackOrigin;
 use crate::catalog::rows::PackProgress;
 use crate::clock::Timestamp;
 use crate::codec::DictionaryKind;
+use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Result;
 use crate::ids::DictionaryKey;
@@ -22,7 +23,6 @@ use crate::model::Tier;
 use crate::ops::log::pack::pack_bytes;
 use crate::ops::rebuild::Rebuild;
 use crate::ops::survey::Survey;
-use crate::ops::survey::is_damage;
 use crate::pack::DictionaryRecord;
 use crate::pack::EntryBody;
 use crate::pack::FrameKind;
@@ -30,7 +30,6 @@ use crate::pack::IndexEntry;
 use crate::pack::Origin;
 use crate::pack::PackHeader;
 use crate::pack::PackName;
-use crate::pack::PackWriter;
 
 /// A pack that the new catalog takes in.
 #[derive(Debug)]
@@ -63,12 +62,18 @@ impl Rebuild<'_> {
                 Err(error) if error.kind() == Kind::NotFound => continue,
                 Err(error) => return Err(error),
             };
+            if survey.newer {
+                return Err(Error::new(
+                    Kind::Unimplemented,
+                    format!("Pack {name} was written by a newer version. Rebuild with that version."),
+                ));
+            }
             if self.is_left(name.0, &survey).await? {
                 self.report.packs_left += 1;
                 continue;
             }
             self.report.packs_damaged += u64::from(survey.index.is_err() || survey.header.is_err());
-            found.push(taken_in(name.0, *bytes, survey)?);
+            found.push(taken_in(name.0, *bytes, survey));
         }
         Ok(found)
     }
@@ -82,7 +87,8 @@ impl Rebuild<'_> {
         match (&survey.header, &survey.footer) {
             (_, Ok(_)) | (Err(_), _) => Ok(false),
             (Ok(header), Err(_)) => match header.origin {
-                Origin::Log => Ok(true),
+                // Recovery would cut it off where the first frame is torn: never what lies behind.
+                Origin::Log => Ok(!survey.resumed),
                 Origin::Rewrite => Ok(false),
                 Origin::Large => Ok(!self.holds_a_record(name, &survey.entries).await?),
             },
@@ -98,7 +104,7 @@ impl Rebuild<'_> {
                         return Ok(true);
                     }
                 }
-                Err(error) if is_damage(&error) => {}
+                Err(error) if error.kind() == Kind::Corrupt => {}
                 Err(error) => return Err(error),
             }
         }
@@ -135,7 +141,7 @@ impl Rebuild<'_> {
                         // A later pack holds it since it was rewritten.
                         let _ = rows.insert(record.id, (record, new));
                     }
-                    Err(error) if is_damage(&error) => self.report.frames_damaged += 1,
+                    Err(error) if error.kind() == Kind::Corrupt => self.report.frames_damaged += 1,
                     Err(error) => return Err(error),
                 }
             }
@@ -178,9 +184,28 @@ impl Rebuild<'_> {
     }
 }
 
+/// The counters of the frames that a scan found.
+fn counted(entries: &[IndexEntry]) -> PackBytes {
+    let mut sum = PackBytes::default();
+    for entry in entries {
+        let around = u64::from(entry.header_bytes) + u64::from(entry.table_bytes);
+        let stored = u64::from(entry.stream_stored);
+        match entry.kind {
+            FrameKind::Block | FrameKind::Segment => {
+                sum.decoded += u64::from(entry.stream_decoded);
+                sum.stream += stored;
+                sum.record += around;
+            }
+            FrameKind::Dictionary => sum.dictionary += around + stored,
+            FrameKind::Tombstone | FrameKind::Policy | FrameKind::Tenant => sum.record += around + stored,
+        }
+    }
+    sum
+}
+
 /// A pack with its counters. What the frames of a damaged one do not account for is counted as its index, so that the
 /// sum stays the length of the file.
-fn taken_in(name: Uuid, length: u64, survey: Survey) -> Result<Found> {
+fn taken_in(name: Uuid, length: u64, survey: Survey) -> Found {
     // A header that cannot be read tells neither tier nor origin: its content is found again as hot, and moves on.
     let header = survey.header.unwrap_or(PackHeader {
         name: PackName(name),
@@ -188,14 +213,9 @@ fn taken_in(name: Uuid, length: u64, survey: Survey) -> Result<Found> {
         tier: Tier::Hot,
         created: uuid_v7_time(name),
     });
-    let mut bytes = if let Ok(index) = &survey.index {
-        pack_bytes(&index.counters())
-    } else {
-        let mut writer = PackWriter::new(header);
-        for entry in &survey.entries {
-            writer.resume(*entry)?;
-        }
-        pack_bytes(writer.counters())
+    let mut bytes = match &survey.index {
+        Ok(index) => pack_bytes(&index.counters()),
+        Err(_) => counted(&survey.entries),
     };
     bytes.index = length.saturating_sub(bytes.total() - bytes.index);
     let origin = match header.origin {
@@ -204,5 +224,5 @@ fn taken_in(name: Uuid, length: u64, survey: Survey) -> Result<Found> {
         Origin::Large => PackOrigin::Large,
     };
     let (tier, created, entries) = (header.tier, header.created, survey.entries);
-    Ok(Found { name, key: PackKey(0), tier, entries, origin, created, bytes })
+    Found { name, key: PackKey(0), tier, entries, origin, created, bytes }
 }

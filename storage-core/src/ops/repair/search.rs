@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::catalog::rows::Location;
 use crate::catalog::rows::Place;
+use crate::error::Kind;
 use crate::error::Result;
 use crate::ids::PackKey;
 use crate::model::Sha256;
@@ -183,10 +184,11 @@ impl Repair<'_> {
     }
 }
 
+/// What a newer version wrote is not damaged, and what the disk refuses now may be there later: neither is an answer.
 fn holds(read: Result<()>) -> Result<bool> {
     match read {
         Ok(()) => Ok(true),
-        Err(error) if is_damage(&error) => Ok(false),
+        Err(error) if error.kind() == Kind::Corrupt => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -15,6 +15,7 @@ use crate::ops::scrub::Scrub;
 use crate::ops::scrub::Target;
 use crate::ops::survey::Survey;
 use crate::ops::survey::is_damage;
+use crate::ops::survey::is_unreadable;
 use crate::pack::Frame;
 use crate::pack::FrameKind;
 use crate::pack::IndexEntry;
@@ -100,14 +101,11 @@ impl Scrub<'_> {
                 }
             }
         }
-        if let Some(end) = &survey.scanned
-            && let Some(torn) = &end.torn
-            && survey.footer.is_ok()
+        if let Some((offset, why)) = &survey.torn
+            && (survey.footer.is_ok() || survey.resumed)
         {
-            let what =
-                format!("Without the index nothing behind byte {} can be told: {torn}.", end.valid_bytes);
-            let finding = Finding::new(FindingKind::FrameDamaged, what).in_frame(name, end.frames);
-            self.found(finding).await;
+            let what = format!("What lies at byte {offset} is no whole frame: {why}.");
+            self.found(Finding::new(FindingKind::FrameDamaged, what).in_pack(name)).await;
         }
         Ok(survey.entries)
     }
@@ -131,7 +129,7 @@ impl Scrub<'_> {
         self.report.frames += 1;
         let frame = match self.store.frame_at(target.name, entry).await {
             Ok(frame) => frame,
-            Err(error) if is_damage(&error) => {
+            Err(error) if is_unreadable(&error) => {
                 let finding = Finding::new(FindingKind::FrameDamaged, error.message().to_owned());
                 self.found(self.of(finding.in_frame(target.name, entry.ordinal), entry.tenant)).await;
                 return self.lost_frame(target, entry).await;

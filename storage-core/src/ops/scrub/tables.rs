@@ -10,7 +10,7 @@ use crate::catalog::rows::Location;
 use crate::error::Result;
 use crate::ops::read::moved_away;
 use crate::ops::survey::Damage;
-use crate::ops::survey::is_damage;
+use crate::ops::survey::is_unreadable;
 use crate::pack::BlockTable;
 use crate::pack::FrameKind;
 use crate::store::Store;
@@ -51,13 +51,15 @@ async fn read(store: &Store, location: &Location) -> Result<Table> {
     let entry = match store.index_entry(location.pack, location.place.frame).await {
         Ok(entry) if entry.kind == FrameKind::Block => entry,
         Ok(entry) => return Ok(Err(format!("The frame there is a {}, no block.", entry.kind.name()))),
-        Err(error) if moved_away(&error) || is_damage(&error) => return Ok(Err(error.message().to_owned())),
+        Err(error) if moved_away(&error) || is_unreadable(&error) => {
+            return Ok(Err(error.message().to_owned()));
+        }
         Err(error) => return Err(error),
     };
     let head = store.head_at(location.pack, &entry).await;
     match head.and_then(|head| head.block_table()) {
         Ok(table) => Ok(Ok(Arc::new(table))),
-        Err(error) if is_damage(&error) || error.kind() == crate::error::Kind::NotFound => {
+        Err(error) if is_unreadable(&error) || error.kind() == crate::error::Kind::NotFound => {
             Ok(Err(error.message().to_owned()))
         }
         Err(error) => Err(error),
