@@ -19,6 +19,7 @@ use crate::model::Sha256;
 use crate::ops::rebuild::Rebuild;
 use crate::ops::rebuild::packs::Found;
 use crate::ops::replay::item;
+use crate::ops::replay_checks;
 use crate::pack::BlockTable;
 use crate::pack::EntryBody;
 use crate::pack::FrameKind;
@@ -65,6 +66,9 @@ impl Rebuild<'_> {
                     EntryBody::Segmented(object) => (object.sha256, object.bytes, object.class),
                     EntryBody::Message(_) => continue,
                 };
+                if replay_checks::length(bytes).is_err() {
+                    continue;
+                }
                 let place = Place { pack: pack.key, frame: frame.ordinal, entry: number };
                 let _ = new.entry(sha256).or_insert(NewObject { tenant, sha256, bytes, class, place });
             }
@@ -105,13 +109,20 @@ impl Rebuild<'_> {
                     continue;
                 }
                 let place = Place { pack: pack.key, frame: frame.ordinal, entry: number };
-                self.item(&tenant, record, (place, u64::from(entry.bytes))).await?;
+                match self.item(&tenant, record, (place, u64::from(entry.bytes))).await {
+                    Err(error) if error.kind() == Kind::Corrupt => {
+                        tracing::error!(%error, item = %record.id, "a record is left out");
+                        self.report.damaged_items.push(record.id);
+                    }
+                    made => made?,
+                }
             }
         }
         Ok(())
     }
 
     async fn item(&mut self, tenant: &TenantRow, record: &MessageRecord, at: (Place, u64)) -> Result<()> {
+        let _parts_bytes = replay_checks::item(record)?;
         if let Some(id) = record.caller_id.clone() {
             let taken = self.store.catalog.items_by_caller_id(tenant.key, record.kind, &[id]).await?;
             if !taken.is_empty() {

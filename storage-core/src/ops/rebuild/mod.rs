@@ -33,6 +33,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::ops::log::group::GONE_MILLIS;
 use crate::ops::rebuild::packs::Found;
+use crate::ops::replay_checks;
 use crate::ops::words::About;
 use crate::ops::words::Speaker;
 use crate::ops::words::Words;
@@ -75,6 +76,7 @@ impl Rebuild<'_> {
     /// All tenants, oldest first. One whose record is in no whole frame gets its id as its name.
     async fn make_tenants(&mut self, found: &[Found]) -> Result<()> {
         let mut tenants: BTreeMap<(Timestamp, Uuid), String> = BTreeMap::new();
+        self.words.tenants.retain(|_, record| replay_checks::name(&record.name).is_ok());
         for record in self.words.tenants.values() {
             let _ = tenants.insert((record.created, record.id), record.name.clone());
         }
@@ -109,7 +111,8 @@ impl Rebuild<'_> {
             }
         }
         for (tenant, tombstone) in std::mem::take(&mut self.words.deletes) {
-            let recent = tombstone.deleted.0 > since;
+            let named = tombstone.caller_id.as_deref().is_some_and(|id| replay_checks::name(id).is_ok());
+            let recent = named && tombstone.deleted.0 > since;
             if let Some(row) = self.tenants.get(&tenant).filter(|_| recent) {
                 restored.deleted.push(ItemDelete {
                     tenant: row.key,
