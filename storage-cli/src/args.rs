@@ -6,6 +6,7 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::commands::compact::CompactArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::demo::DemoArgs;
 use crate::commands::dict::DictCommand;
@@ -61,7 +62,7 @@ pub struct Target {
     /// Open the store in this directory, without a server. Created if absent.
     #[arg(long, global = true, help_heading = "Options of all commands", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Act for this tenant [default: `default`; all tenants for stats and migrate].
+    /// Act for this tenant [default: `default`; all tenants for stats, migrate and compact].
     #[arg(long, global = true, help_heading = "Options of all commands", value_name = "ID")]
     pub tenant: Option<String>,
 }
@@ -108,6 +109,8 @@ pub enum Command {
     /// Train and list dictionaries.
     #[command(subcommand)]
     Dict(DictCommand),
+    /// Rewrite packs that are partly dead and merge what is small.
+    Compact(CompactArgs),
     /// Delete what nothing refers to any more.
     Sweep(SweepArgs),
     /// Read and hash everything, compare packs with the catalog, list what is wrong (exit code 1 then).

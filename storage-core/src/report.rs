@@ -37,6 +37,9 @@ pub struct MigrateOptions {
     pub bytes_max: Option<u64>,
     /// Read at most this many decoded bytes a second.
     pub bytes_per_second_max: Option<u64>,
+    /// Leave what is due in its tier until it fills a block there, 14 days at most. What is forced by `to` or pinned does
+    /// not wait.
+    pub wait: bool,
 }
 
 /// What moves from one tier to another.
@@ -61,6 +64,72 @@ pub struct MigrateReport {
     pub planned_objects: u64,
     /// Decoded bytes planned in all.
     pub planned_bytes: u64,
+    /// Objects that are due and wait until they fill a block. They are not planned.
+    pub waiting_objects: u64,
+    /// Their decoded bytes.
+    pub waiting_bytes: u64,
+    /// Packs written.
+    pub packs: u64,
+    /// Objects that another change overtook; left to the next run.
+    pub overtaken: u64,
+    /// Objects that could not be read back exactly and were left where they are. Restore from a backup.
+    pub damaged: u64,
+    /// True where a limit or a stop ended the run before the plan was done.
+    pub stopped: bool,
+}
+
+/// What to compact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompactOptions {
+    /// Only packs that hold something of this tenant; all if absent. A pack is rewritten whole, whoever is in it.
+    pub tenant: Option<String>,
+    /// Plan only, write nothing.
+    pub dry_run: bool,
+    /// Rewrite packs of which at least this share is dead, in percent. Default 25.
+    pub dead_percent_min: u8,
+    /// Stop after about this many decoded bytes.
+    pub bytes_max: Option<u64>,
+    /// Read at most this many decoded bytes a second.
+    pub bytes_per_second_max: Option<u64>,
+}
+
+impl Default for CompactOptions {
+    fn default() -> Self {
+        Self {
+            tenant: None,
+            dry_run: false,
+            dead_percent_min: 25,
+            bytes_max: None,
+            bytes_per_second_max: None,
+        }
+    }
+}
+
+/// What a compaction planned, or did so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct CompactReport {
+    /// Packs that are partly dead, or small, and are emptied.
+    pub planned_packs: u64,
+    /// Skeletons and objects to move; what `objects` is working towards.
+    pub planned_objects: u64,
+    /// Their decoded bytes.
+    pub planned_bytes: u64,
+    /// Skeletons and objects in packs that were written.
+    pub objects: u64,
+    /// Their decoded bytes.
+    pub decoded_bytes: u64,
+    /// Blocks taken over as they were.
+    pub blocks_copied: u64,
+    /// Blocks that were decoded: small, partly dead, or written with an older dictionary.
+    pub blocks_decoded: u64,
+    /// Bytes of all frames that were read to be replaced.
+    pub replaced_bytes: u64,
+    /// Bytes of the frames that replace them.
+    pub stored_bytes: u64,
+    /// Dictionaries whose frames moved.
+    pub dictionaries_moved: u64,
+    /// Dictionaries that were sampled.
+    pub dictionaries_made: u64,
     /// Packs written.
     pub packs: u64,
     /// Objects that another change overtook; left to the next run.

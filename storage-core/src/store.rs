@@ -60,6 +60,8 @@ pub(crate) struct Store {
     pub(crate) foreground: Workers,
     /// For migrations and the like.
     pub(crate) background: Workers,
+    /// Bytes of a tenant's class when a dictionary for it was last tried in vain.
+    pub(crate) dictionary_trials: Mutex<HashMap<(TenantKey, u8), u64>>,
     /// Bytes of puts in flight.
     pub(crate) put_memory: Budget<TenantKey>,
     /// Bytes of answers that were made and not taken yet.
@@ -84,6 +86,7 @@ impl Store {
             reads: ReadCounts::default(),
             latencies: Latencies::default(),
             counters: Counters::default(),
+            dictionary_trials: Mutex::default(),
             foreground: Workers::new(workers * 2),
             background: Workers::new(workers),
             put_memory: budget(settings.put_memory_bytes),

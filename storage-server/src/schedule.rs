@@ -1,5 +1,5 @@
-//! The nightly migration: at the times of a cron expression (UTC), apply the tier policy and sweep. A run that finds
-//! another migration going on is skipped.
+//! The nightly migration: at the times of a cron expression (UTC), apply the tier policy, compact and sweep. It waits for
+//! full blocks, which compaction would have to merge otherwise. A run that finds another migration going on is skipped.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use storage_core::clock::Clock;
 use storage_core::clock::Timestamp;
 use storage_core::engine::Engine;
 use storage_core::error::Result;
+use storage_core::report::CompactOptions;
 use storage_core::report::MigrateOptions;
 use storage_core::report::SweepOptions;
 use tokio::sync::mpsc;
@@ -55,23 +56,36 @@ fn until(next: Timestamp, now: Timestamp) -> Option<Duration> {
 }
 
 async fn once(engine: &Engine, jobs: &Jobs) {
-    match migrate_and_sweep(engine, jobs).await {
+    match migrate_compact_sweep(engine, jobs).await {
         Ok(()) => {}
         Err(error) => tracing::error!(?error, "the scheduled migration failed"),
     }
 }
 
-async fn migrate_and_sweep(engine: &Engine, jobs: &Jobs) -> Result<()> {
-    let (sender, mut reports) = mpsc::channel(1);
-    let migrating = engine.migrate(MigrateOptions::default(), sender, jobs.stop().child_token());
-    let draining = async { while reports.recv().await.is_some() {} };
-    let (report, ()) = tokio::join!(migrating, draining);
-    let report = report?;
+async fn migrate_compact_sweep(engine: &Engine, jobs: &Jobs) -> Result<()> {
+    // Nobody listens: the engine drops reports that find no room.
+    let (sender, _reports) = mpsc::channel(1);
+    let options = MigrateOptions { wait: true, ..MigrateOptions::default() };
+    let report = engine.migrate(options, sender, jobs.stop().child_token()).await?;
     tracing::info!(
         packs = report.packs,
         planned_objects = report.planned_objects,
+        waiting_objects = report.waiting_objects,
         damaged = report.damaged,
         "migrated"
+    );
+    if jobs.stop().is_cancelled() {
+        return Ok(());
+    }
+    let (sender, _reports) = mpsc::channel(1);
+    let report = engine.compact(CompactOptions::default(), sender, jobs.stop().child_token()).await?;
+    tracing::info!(
+        packs = report.packs,
+        objects = report.objects,
+        replaced_bytes = report.replaced_bytes,
+        stored_bytes = report.stored_bytes,
+        damaged = report.damaged,
+        "compacted"
     );
     if jobs.stop().is_cancelled() {
         return Ok(());

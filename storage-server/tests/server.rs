@@ -503,6 +503,37 @@ async fn migrations_report_and_end() {
 }
 
 #[tokio::test]
+async fn compactions_report_and_end() {
+    let server = TestServer::start().await;
+    let mut client = server.client().await;
+    for number in 1..=3 {
+        let id = format!("m{number}");
+        client.messages.put_message(put(&id, message(number, 10_000))).await.unwrap();
+        let to = proto::MigrateRequest { to: proto::Tier::Cold.into(), ..Default::default() };
+        let mut progress = client.admin.migrate(to).await.unwrap().into_inner();
+        while progress.message().await.unwrap().is_some() {}
+    }
+    let wrong = proto::CompactRequest { dead_percent_min: 101, ..Default::default() };
+    assert_eq!(client.admin.compact(wrong).await.unwrap_err().code(), Code::InvalidArgument);
+    for (dry_run, packs) in [(true, 0), (false, 1)] {
+        let request = proto::CompactRequest { dry_run, ..Default::default() };
+        let mut progress = client.admin.compact(request).await.unwrap().into_inner();
+        let mut last = None;
+        while let Some(report) = progress.message().await.unwrap() {
+            assert!(last.is_none_or(|last: proto::CompactProgress| !last.done));
+            last = Some(report);
+        }
+        let last = last.unwrap();
+        assert!(last.done && last.planned_objects > 0, "{last:?}");
+        assert_eq!((last.packs, last.objects), (packs, packs * last.planned_objects));
+    }
+    for number in 1..=3 {
+        assert!(read(&mut client, &format!("m{number}")).await.unwrap() == message(number, 10_000));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn admin_calls_answer() {
     let server = TestServer::start().await;
     let mut client = server.client().await;
@@ -551,7 +582,6 @@ async fn admin_calls_answer() {
     assert!(answer.done && !answer.applied && answer.found == 0, "{answer:?}");
 
     let missing = [
-        client.admin.compact(proto::CompactRequest {}).await.unwrap_err(),
         client.admin.erase(proto::EraseRequest::default()).await.unwrap_err(),
         client.admin.backup(proto::BackupRequest::default()).await.unwrap_err(),
         client.contents.find_similar(proto::FindSimilarRequest::default()).await.unwrap_err(),

@@ -133,7 +133,11 @@ async fn read(client: &mut Client, ids: &[String], count: usize) -> Result<Laten
 
 /// A put that goes on byte by byte, alone or on an ingest stream; tells why it ended.
 async fn go_slowly(client: Client, number: usize) -> String {
-    if number.is_multiple_of(2) { upload_slowly(client, number).await } else { ingest_slowly(client, number).await }
+    if number.is_multiple_of(2) {
+        upload_slowly(client, number).await
+    } else {
+        ingest_slowly(client, number).await
+    }
 }
 
 async fn upload_slowly(mut client: Client, number: usize) -> String {

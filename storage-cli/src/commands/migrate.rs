@@ -37,6 +37,9 @@ pub struct MigrateArgs {
     /// Read at most so many decoded bytes a second, such as 20MB/s.
     #[arg(long, value_name = "SIZE", value_parser = values::rate)]
     pub rate: Option<u64>,
+    /// Leave what is due where it is until it fills a block, 14 days at most, as the server's schedule does.
+    #[arg(long)]
+    pub wait: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,6 +58,8 @@ struct Report {
     copies: Vec<Move>,
     planned_objects: u64,
     planned_bytes: u64,
+    waiting_objects: u64,
+    waiting_bytes: u64,
     packs: u64,
     overtaken: u64,
     damaged: u64,
@@ -69,6 +74,7 @@ pub async fn run(args: &MigrateArgs, context: &mut Context) -> Result<()> {
         to: args.to.map_or(proto::Tier::Unspecified.into(), TierName::number),
         bytes_max: args.limit.unwrap_or(0),
         bytes_per_second_max: args.rate.unwrap_or(0),
+        wait: args.wait,
     };
     let progress = migrate(&context.store, request).await?;
     let report = Report {
@@ -77,6 +83,8 @@ pub async fn run(args: &MigrateArgs, context: &mut Context) -> Result<()> {
         copies: progress.copies.into_iter().map(Move::from).collect(),
         planned_objects: progress.planned_objects,
         planned_bytes: progress.planned_bytes,
+        waiting_objects: progress.waiting_objects,
+        waiting_bytes: progress.waiting_bytes,
         packs: progress.packs,
         overtaken: progress.overtaken,
         damaged: progress.damaged,
@@ -122,6 +130,13 @@ impl From<proto::Move> for Move {
 }
 
 fn print(report: &Report, output: &mut Output) -> Result<()> {
+    if report.waiting_objects > 0 {
+        output.say(&format!(
+            "{} ({}) will move when they fill a block.",
+            counted(report.waiting_objects, "object"),
+            human(report.waiting_bytes)
+        ))?;
+    }
     if report.moves.is_empty() && report.copies.is_empty() {
         return output.say(if report.dry_run { "Nothing would move." } else { "Nothing had to move." });
     }

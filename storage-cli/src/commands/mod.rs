@@ -12,6 +12,7 @@ use crate::failure::Result;
 use crate::output::Output;
 use crate::store::Store;
 
+pub mod compact;
 pub mod completions;
 pub mod demo;
 pub mod dict;
@@ -101,6 +102,7 @@ async fn dispatch(command: &Command, context: &mut Context) -> Result<()> {
         Command::Rm(args) => rm::run(args, context).await,
         Command::Stats(args) => stats::run(args, context).await,
         Command::Migrate(args) => migrate::run(args, context).await,
+        Command::Compact(args) => compact::run(args, context).await,
         Command::Explain(args) => explain::run(args, context).await,
         Command::Similar(args) => similar::run(args, context).await,
         Command::Tenant(args) => tenant::run(args, context).await,
@@ -133,6 +135,9 @@ fn interrupted(command: &Command, stop: std::io::Result<()>) -> Failure {
             "Stopped. What was found in order is marked: --older-than skips it in the next run."
         }
         Command::Repair(_) => "Stopped while it looked for damage; what was mended before that stays mended.",
+        Command::Compact(_) => {
+            "The compaction stops at its next safe step. Nothing is lost; running it again continues."
+        }
         _ => "Stopped.",
     })
 }

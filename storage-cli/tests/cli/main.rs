@@ -209,6 +209,31 @@ fn migrate_and_sweep_report_in_json() {
 }
 
 #[test]
+fn compact_reports_in_json_and_in_words() {
+    let sandbox = Sandbox::new();
+    for number in 0..3 {
+        let _ = sandbox.write("m.eml", format!("Subject: {number}\n\nbody {number}\n").as_bytes());
+        let _ = sandbox.document(&["put", "m.eml"]);
+        let _ = sandbox.document(&["migrate", "--to", "cold"]);
+    }
+    let plan = sandbox.document(&["compact", "--dry-run"]);
+    assert_eq!(
+        (&plan["dry_run"], &plan["packs"], &plan["planned_objects"]),
+        (&json!(true), &json!(0), &json!(3))
+    );
+    let text = |output: std::process::Output| String::from_utf8(output.stdout).unwrap();
+    let told = text(sandbox.run(&["compact", "--dry-run"]));
+    assert!(told.starts_with("Nothing was changed. A compaction would empty"), "{told}");
+    let done = sandbox.document(&["compact", "--threshold", "50"]);
+    assert_eq!((&done["packs"], &done["objects"], &done["stopped"]), (&json!(1), &json!(3), &json!(false)));
+    assert_eq!(text(sandbox.run(&["compact"])), "Nothing had to be rewritten.\n");
+    assert!(sandbox.document(&["sweep", "--grace", "0"])["packs_deleted"].as_u64().unwrap() >= 3);
+    assert_eq!(sandbox.json(&["jobs"])[1]["kind"], "compact");
+    let waiting = sandbox.document(&["migrate", "--as-of", "+181d", "--wait", "--dry-run"]);
+    assert_eq!((&waiting["planned_objects"], &waiting["waiting_objects"]), (&json!(0), &json!(3)));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_fails_alone() {
     let sandbox = Sandbox::new();
     let _ = sandbox.write("a.eml", b"Subject: a\n\n");

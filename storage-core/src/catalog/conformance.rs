@@ -4,6 +4,7 @@
 mod fixture;
 mod integrity;
 mod items;
+mod locations;
 mod random;
 mod tiers;
 
@@ -33,6 +34,7 @@ pub async fn check(factory: &dyn Factory) {
     tiers::relocations(&fresh(factory).await).await;
     tiers::copies(&fresh(factory).await).await;
     tiers::candidates(&fresh(factory).await).await;
+    locations::locations(&fresh(factory).await).await;
     tiers::sweep(&fresh(factory).await).await;
     tiers::dictionaries(&fresh(factory).await).await;
     tiers::jobs(&fresh(factory).await).await;

@@ -19,9 +19,12 @@ use crate::catalog::integrity::Integrity;
 use crate::catalog::rows::AccessRow;
 use crate::catalog::rows::CandidatePage;
 use crate::catalog::rows::CopyChange;
+use crate::catalog::rows::DictionaryMove;
 use crate::catalog::rows::DictionaryRow;
+use crate::catalog::rows::FrameUse;
 use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::JobRow;
+use crate::catalog::rows::LocatedUnit;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::NewDictionary;
 use crate::catalog::rows::NewPack;
@@ -125,6 +128,10 @@ pub trait Catalog: Integrity {
     /// Adds or drops second locations.
     fn change_copies<'a>(&'a self, tenant: TenantKey, changes: &'a [CopyChange], day: i64)
     -> Answer<'a, u64>;
+    /// What is located where, by tenant, pack, frame and media class, in any order.
+    fn frames_in_use(&self) -> Answer<'_, Vec<FrameUse>>;
+    /// A tenant's units that have a location in one of these packs, by key; one with two, twice.
+    fn units_in<'a>(&'a self, tenant: TenantKey, packs: &'a [PackKey]) -> Answer<'a, Vec<LocatedUnit>>;
     /// Adds reads to the access log.
     fn add_reads<'a>(&'a self, reads: &'a [AccessRow]) -> Answer<'a, ()>;
     /// The last day an item was read and the most reads of one day.
@@ -138,6 +145,8 @@ pub trait Catalog: Integrity {
     fn dictionaries(&self, tenant: Option<TenantKey>) -> Answer<'_, Vec<DictionaryRow>>;
     /// Adds a dictionary whose frame is durable; the older ones of that tenant and class retire.
     fn add_dictionary<'a>(&'a self, dictionary: &'a NewDictionary) -> Answer<'a, DictionaryKey>;
+    /// Moves a dictionary that still stands at its old place; false where it does not.
+    fn move_dictionary<'a>(&'a self, change: &'a DictionaryMove) -> Answer<'a, bool>;
     /// Notes that a pack holds blocks that need these dictionaries.
     fn add_pack_dictionaries<'a>(
         &'a self,

@@ -419,6 +419,8 @@ pub enum UnitKey {
 pub struct Relocation {
     /// What moves.
     pub unit: UnitKey,
+    /// Whether it is its second location that moves.
+    pub copy: bool,
     /// Decoded bytes, for the statistics.
     pub bytes: u64,
     /// Where it must still be.
@@ -442,6 +444,55 @@ pub struct CopyChange {
     pub copy: Option<Place>,
     /// The tier of the copy that is added or dropped.
     pub tier: Tier,
+}
+
+/// What is located in a frame, summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameUse {
+    /// Whose it is.
+    pub tenant: TenantKey,
+    /// The pack.
+    pub pack: PackKey,
+    /// The frame; none for a pack of the hot tier, whose frames are summed up together.
+    pub frame: Option<u32>,
+    /// The media class of the units; 0 for skeletons.
+    pub class: u8,
+    /// Skeletons or objects located there, second locations included.
+    pub units: u64,
+    /// Their decoded bytes.
+    pub bytes: u64,
+    /// The smallest of their keys: where the frame stands in the order of arrival.
+    pub first: i64,
+}
+
+/// A unit at one of its locations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocatedUnit {
+    /// Its key.
+    pub unit: UnitKey,
+    /// The item's id for a skeleton.
+    pub id: Option<Uuid>,
+    /// The object's hash.
+    pub sha256: Option<Sha256>,
+    /// Decoded bytes.
+    pub bytes: u64,
+    /// Media class; 0 for a skeleton.
+    pub class: u8,
+    /// Where it is.
+    pub location: Location,
+    /// Whether that is its second location.
+    pub copy: bool,
+}
+
+/// A dictionary's frame in another pack, conditional on the old place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DictionaryMove {
+    /// What moves.
+    pub dictionary: DictionaryKey,
+    /// The pack and frame where it must still be.
+    pub from: (PackKey, u32),
+    /// Where it is now.
+    pub to: (PackKey, u32),
 }
 
 /// Reads of an item on a day.

@@ -1,4 +1,4 @@
-//! The engine's upkeep and insight: migration, sweep, dictionaries, statistics, jobs.
+//! The engine's upkeep and insight: migration, compaction, sweep, dictionaries, statistics, jobs.
 
 use std::sync::Arc;
 
@@ -9,11 +9,15 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::error::Result;
 use crate::model::ItemKind;
+use crate::ops::compact;
 use crate::ops::explain;
 use crate::ops::items;
 use crate::ops::migrate;
 use crate::ops::stats;
 use crate::ops::sweep;
+use crate::ops::train;
+use crate::report::CompactOptions;
+use crate::report::CompactReport;
 use crate::report::DictionaryInfo;
 use crate::report::Explanation;
 use crate::report::JobInfo;
@@ -47,6 +51,28 @@ impl Engine {
         .await
     }
 
+    /// Rewrites packs that are partly dead and merges what is small. Reports go to `progress` as they change; `stop` ends
+    /// it at the next safe step.
+    pub async fn compact(
+        &self,
+        options: CompactOptions,
+        progress: mpsc::Sender<CompactReport>,
+        stop: CancellationToken,
+    ) -> Result<CompactReport> {
+        self.check_open()?;
+        if options.dry_run {
+            return compact::compact(self.store(), options, progress, stop).await;
+        }
+        let stop = either(&stop, self.inner.closing.clone());
+        let engine = self.clone();
+        self.job("compact", async move {
+            let report = compact::compact(engine.store(), options, progress, stop).await?;
+            let state = if report.stopped { "stopped" } else { "done" };
+            Ok((report, state))
+        })
+        .await
+    }
+
     /// Gives space back that nothing needs.
     pub async fn sweep(&self, options: SweepOptions) -> Result<SweepReport> {
         self.check_open()?;
@@ -64,10 +90,8 @@ impl Engine {
     pub async fn train_dictionary(&self, tenant: &str) -> Result<Vec<DictionaryInfo>> {
         let tenant = self.tenant(tenant).await?;
         let engine = self.clone();
-        self.job("train", async move {
-            Ok((migrate::dictionary::train_tenant(engine.store(), &tenant).await?, "done"))
-        })
-        .await
+        self.job("train", async move { Ok((train::train_tenant(engine.store(), &tenant).await?, "done")) })
+            .await
     }
 
     /// Runs upkeep as a job: one at a time, with a row that tells how it went. It runs to its end (or to its next safe
@@ -114,7 +138,7 @@ impl Engine {
     /// Dictionaries, of one tenant or all.
     pub async fn dictionaries(&self, tenant: Option<&str>) -> Result<Vec<DictionaryInfo>> {
         let tenant = self.tenant_opt(tenant).await?;
-        migrate::dictionary::list(self.store(), tenant.as_deref()).await
+        train::list(self.store(), tenant.as_deref()).await
     }
 
     /// What is stored and what was saved, of one tenant or all.

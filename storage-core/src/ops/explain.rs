@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ids::uuid_v7_time;
 use crate::model::Tier;
+use crate::ops::migrate::plan::WAIT_DAYS;
 use crate::report::ExplainPart;
 use crate::report::Explanation;
 use crate::store::Store;
@@ -106,7 +107,13 @@ fn next(situation: &Situation, tier: Tier, bytes: u64) -> String {
     }
     let due = situation.policy.target(situation.used, situation.now, bytes);
     if due > tier {
-        return format!("The next migration moves it to {}.", due.name());
+        let overdue = situation.policy.days_overdue(due, situation.used, situation.now);
+        let left = (WAIT_DAYS - overdue).max(0);
+        let waits = match left {
+            0 => String::new(),
+            left => format!(" One that waits for full blocks may leave it for {left} days."),
+        };
+        return format!("The next migration moves it to {}.{waits}", due.name());
     }
     let thresholds = [
         (Tier::Warm, situation.policy.warm_after_days),

@@ -1,5 +1,6 @@
 //! One operation a file, its order of effects at the top.
 
+pub(crate) mod compact;
 pub(crate) mod explain;
 pub mod get;
 mod holders;
@@ -22,4 +23,5 @@ pub(crate) mod stats;
 pub mod stream;
 mod survey;
 pub(crate) mod sweep;
+pub(crate) mod train;
 mod words;

@@ -23,6 +23,7 @@ use crate::pack::Footer;
 use crate::pack::Frame;
 use crate::pack::IndexEntry;
 use crate::pack::MessageRecord;
+use crate::pack::ObjectEntry;
 use crate::pack::PackIndex;
 use crate::pack::PackName;
 use crate::pack::SegmentPlace;
@@ -156,11 +157,10 @@ impl Store {
 
     /// A decoded block that is not kept.
     pub(crate) async fn block_once(&self, pack: Uuid, ordinal: u32) -> Result<Block> {
-        let frame = self.frame(pack, ordinal).await?;
-        self.decoded(frame).await
+        self.decoded(self.frame(pack, ordinal).await?).await
     }
 
-    /// A block that was read, decoded.
+    /// The block that a frame holds.
     pub(crate) async fn decoded(&self, frame: Frame) -> Result<Block> {
         let dictionary = self.dictionary_of(&frame).await?;
         let bytes = frame.header().stream_stored as usize;
@@ -230,6 +230,16 @@ pub(crate) fn message_in<'a>(
         {
             Ok((&message.record, bytes))
         }
+        _ => Err(wrong_entry(location.pack, location.place.frame)),
+    }
+}
+
+/// An object's entry and its stored form inside a decoded block: what a rewrite carries on as it is. [`object_in`]
+/// verifies it.
+pub(crate) fn stored_form_in<'a>(block: &'a Block, location: &Location) -> Result<(&'a ObjectEntry, Bytes)> {
+    let entry = entry_in(block, location)?;
+    match &entry.body {
+        EntryBody::Object(object) => Ok((object, entry.cut(&block.stream)?)),
         _ => Err(wrong_entry(location.pack, location.place.frame)),
     }
 }

@@ -78,6 +78,11 @@ impl EncodedFrame {
         self.header.stream_codec
     }
 
+    /// The dictionary that its stream needs.
+    pub fn dictionary(&self) -> Option<Uuid> {
+        self.header.dictionary()
+    }
+
     pub(super) fn header(&self) -> &FrameHeader {
         &self.header
     }

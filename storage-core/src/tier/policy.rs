@@ -70,6 +70,17 @@ impl TierPolicy {
         }
     }
 
+    /// For how many days content last used at `used` has been due for `tier` at `now`; negative where it is not due yet.
+    pub fn days_overdue(&self, tier: Tier, used: Timestamp, now: Timestamp) -> i64 {
+        let after = match tier {
+            Tier::Hot => 0,
+            Tier::Warm => self.warm_after_days,
+            Tier::Cold => self.cold_after_days,
+            Tier::Archive => self.archive_after_days,
+        };
+        now.0.saturating_sub(used.0).div_euclid(DAY_MILLIS).saturating_sub(i64::from(after))
+    }
+
     /// The tier that content read `reads` times on one day deserves a copy in, if any.
     pub fn promotion(&self, reads: u32) -> Option<Tier> {
         if reads >= self.promote_hot_reads {

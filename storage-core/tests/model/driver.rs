@@ -31,6 +31,7 @@ pub(crate) struct Covered {
     pub(crate) moved: [u64; 4],
     pub(crate) copies: u64,
     pub(crate) packs_deleted: u64,
+    pub(crate) compacted: u64,
     pub(crate) replayed: u64,
 }
 
@@ -46,6 +47,7 @@ impl Covered {
         self.moved.iter_mut().zip(other.moved).for_each(|(sum, value)| *sum += value);
         self.copies += other.copies;
         self.packs_deleted += other.packs_deleted;
+        self.compacted += other.compacted;
         self.replayed += other.replayed;
     }
 
@@ -60,7 +62,7 @@ impl Covered {
             self.refused_deletes,
         ];
         let colder = self.moved.iter().skip(1).all(|moved| *moved > 0);
-        let upkeep = self.copies > 0 && self.packs_deleted > 0 && self.replayed > 0;
+        let upkeep = self.copies > 0 && self.packs_deleted > 0 && self.compacted > 0 && self.replayed > 0;
         assert!(
             counts.iter().all(|count| *count > 0) && colder && upkeep,
             "the seeds reach too little: {self:?}"
@@ -135,8 +137,9 @@ impl Driver {
             64..66 => self.read_often().await,
             66..72 => self.update().await,
             72..79 => self.delete().await,
-            79..86 => self.migrate().await,
-            86..90 => self.sweep().await,
+            79..84 => self.migrate().await,
+            84..88 => self.compact().await,
+            88..90 => self.sweep().await,
             90..93 => self.reopen().await,
             93..95 => self.cut(Catalog::Whole).await,
             95..98 => self.cut(Catalog::Behind).await,

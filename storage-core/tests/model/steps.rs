@@ -15,6 +15,7 @@ use storage_core::model::ItemUpdate;
 use storage_core::model::PutOptions;
 use storage_core::model::PutReceipt;
 use storage_core::model::Tier;
+use storage_core::report::CompactOptions;
 use storage_core::report::MigrateOptions;
 use storage_core::report::SweepOptions;
 use storage_fixtures::large;
@@ -330,6 +331,30 @@ impl Driver {
             self.engine.migrate(options, progress, CancellationToken::new()).await.expect("a migration");
         assert_eq!((report.damaged, report.overtaken, report.stopped), (0, 0, false));
         self.note_moves(&report);
+    }
+
+    /// A compaction, sometimes a narrow or an incomplete one.
+    pub(crate) async fn compact(&mut self) {
+        // What is still hot is not merged, and little of it is dead.
+        for tier in [Tier::Cold, Tier::Archive] {
+            if self.rng.chance(500) {
+                self.migrate_with(MigrateOptions { to: Some(tier), ..MigrateOptions::default() }).await;
+                self.delete().await;
+            }
+        }
+        let tenant = *self.rng.pick(&self.world.tenants);
+        let options = CompactOptions {
+            tenant: self.rng.chance(300).then(|| tenant.to_owned()),
+            dry_run: self.rng.chance(100),
+            dead_percent_min: *self.rng.pick(&[1, 1, 25, 60]),
+            bytes_max: self.rng.chance(200).then_some(100_000),
+            bytes_per_second_max: None,
+        };
+        let (progress, _ignored) = mpsc::channel(1);
+        let report = self.engine.compact(options, progress, CancellationToken::new()).await;
+        let report = report.expect("a compaction");
+        assert_eq!((report.damaged, report.overtaken), (0, 0));
+        self.covered.compacted += report.objects;
     }
 
     pub(crate) async fn sweep(&mut self) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use storage_core::clock::Timestamp;
 use storage_core::model::TenantStat;
+use storage_core::report::CompactOptions;
+use storage_core::report::CompactReport;
 use storage_core::report::DictionaryInfo;
 use storage_core::report::ExplainPart;
 use storage_core::report::Explanation;
@@ -144,7 +146,47 @@ pub fn migrate_options(
         to: tier("to", request.to)?,
         bytes_max: Some(request.bytes_max).filter(|bytes| *bytes > 0),
         bytes_per_second_max: Some(request.bytes_per_second_max).filter(|bytes| *bytes > 0),
+        wait: request.wait,
     })
+}
+
+/// What to compact.
+pub fn compact_options(
+    tenant: Option<String>,
+    request: proto::CompactRequest,
+) -> Result<CompactOptions, Status> {
+    let mut options = CompactOptions { tenant, dry_run: request.dry_run, ..CompactOptions::default() };
+    if request.dead_percent_min > 0 {
+        options.dead_percent_min = u8::try_from(request.dead_percent_min)
+            .ok()
+            .filter(|percent| *percent <= 100)
+            .ok_or_else(|| invalid("`dead_percent_min` is 1 to 100 percent, or 0 for the default."))?;
+    }
+    options.bytes_max = Some(request.bytes_max).filter(|bytes| *bytes > 0);
+    options.bytes_per_second_max = Some(request.bytes_per_second_max).filter(|bytes| *bytes > 0);
+    Ok(options)
+}
+
+/// How far a compaction is.
+pub fn wire_compact(report: &CompactReport, done: bool) -> proto::CompactProgress {
+    proto::CompactProgress {
+        planned_packs: report.planned_packs,
+        planned_objects: report.planned_objects,
+        planned_bytes: report.planned_bytes,
+        objects: report.objects,
+        decoded_bytes: report.decoded_bytes,
+        blocks_copied: report.blocks_copied,
+        blocks_decoded: report.blocks_decoded,
+        replaced_bytes: report.replaced_bytes,
+        stored_bytes: report.stored_bytes,
+        dictionaries_moved: report.dictionaries_moved,
+        dictionaries_made: report.dictionaries_made,
+        packs: report.packs,
+        overtaken: report.overtaken,
+        damaged: report.damaged,
+        stopped: report.stopped,
+        done,
+    }
 }
 
 /// How far a migration is.
@@ -159,6 +201,8 @@ pub fn wire_progress(report: &MigrateReport, done: bool) -> proto::MigrateProgre
         damaged: report.damaged,
         stopped: report.stopped,
         done,
+        waiting_objects: report.waiting_objects,
+        waiting_bytes: report.waiting_bytes,
     }
 }
 

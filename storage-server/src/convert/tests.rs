@@ -279,6 +279,8 @@ fn upkeep_is_checked() {
     assert_eq!(admin::policy(&swapped).unwrap_err().code(), Code::InvalidArgument);
     let options = admin::migrate_options(None, &proto::MigrateRequest::default()).unwrap();
     assert_eq!(options, storage_core::report::MigrateOptions::default());
+    let options = admin::compact_options(None, proto::CompactRequest::default()).unwrap();
+    assert_eq!(options, storage_core::report::CompactOptions::default());
 }
 
 #[test]

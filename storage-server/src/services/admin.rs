@@ -160,11 +160,15 @@ impl AdminService for Admin {
         Ok(Response::new(admin::wire_sweep(&report)))
     }
 
+    type CompactStream = BoxStream<'static, Result<proto::CompactProgress, Status>>;
+
     async fn compact(
         &self,
-        _: Request<proto::CompactRequest>,
-    ) -> Result<Response<proto::CompactResponse>, Status> {
-        Err(not_yet("Compact"))
+        request: Request<proto::CompactRequest>,
+    ) -> Result<Response<Self::CompactStream>, Status> {
+        let tenant = tenant::optional(request.metadata())?;
+        let options = admin::compact_options(tenant, request.into_inner())?;
+        Ok(Response::new(progress::compact(&self.engine, &self.jobs, options)))
     }
 
     type ScrubStream = BoxStream<'static, Result<proto::ScrubProgress, Status>>;

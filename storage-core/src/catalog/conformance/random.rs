@@ -128,7 +128,8 @@ async fn relocate(fixture: &Fixture, chance: &mut Chance, known: (&[u8], &[u8]))
     let to = fixture.place(to_tier, 5_000 + u32::try_from(chance.below(1_000)).unwrap_or(0));
     let stands = chance.below(4) > 0;
     let from_place = if stands { from.place } else { fixture.place(Tier::Hot, 77_777) };
-    let moves = [Relocation { unit, bytes, from: from_place, from_tier: from.tier, to, to_tier }];
+    let moves =
+        [Relocation { unit, copy: false, bytes, from: from_place, from_tier: from.tier, to, to_tier }];
     assert_eq!(must(fixture.catalog.relocate(fixture.tenant, &moves, 3).await), u64::from(stands));
 }
 

@@ -30,6 +30,7 @@ pub(super) async fn relocations(fixture: &Fixture) {
     let to = fixture.place(Tier::Cold, 3);
     let relocation = |unit, from: Place, bytes| Relocation {
         unit,
+        copy: false,
         bytes,
         from,
         from_tier: Tier::Hot,
@@ -157,6 +158,7 @@ pub(super) async fn sweep(fixture: &Fixture) {
     let (row, object) = (fixture.row(3).await, fixture.object_row(3).await);
     let relocation = Relocation {
         unit: UnitKey::Skeleton(row.key),
+        copy: false,
         bytes: 50,
         from: row.location.place,
         from_tier: Tier::Hot,

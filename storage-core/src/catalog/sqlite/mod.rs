@@ -5,6 +5,7 @@
 //! the WAL with a sync, after which everything committed is in the database file.
 
 mod commit;
+mod compact;
 mod dictionaries;
 mod fields;
 mod insight;
@@ -34,9 +35,12 @@ use crate::catalog::Catalog;
 use crate::catalog::rows::AccessRow;
 use crate::catalog::rows::CandidatePage;
 use crate::catalog::rows::CopyChange;
+use crate::catalog::rows::DictionaryMove;
 use crate::catalog::rows::DictionaryRow;
+use crate::catalog::rows::FrameUse;
 use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::JobRow;
+use crate::catalog::rows::LocatedUnit;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::NewDictionary;
 use crate::catalog::rows::NewPack;
@@ -259,6 +263,14 @@ impl Catalog for SqliteCatalog {
         tiering::change_copies(&self.writer, tenant, changes, day).boxed()
     }
 
+    fn frames_in_use(&self) -> Answer<'_, Vec<FrameUse>> {
+        compact::frames_in_use(&self.readers).boxed()
+    }
+
+    fn units_in<'a>(&'a self, tenant: TenantKey, packs: &'a [PackKey]) -> Answer<'a, Vec<LocatedUnit>> {
+        compact::units_in(&self.readers, tenant, packs).boxed()
+    }
+
     fn add_reads<'a>(&'a self, reads: &'a [AccessRow]) -> Answer<'a, ()> {
         tiering::add_reads(&self.writer, reads).boxed()
     }
@@ -277,6 +289,10 @@ impl Catalog for SqliteCatalog {
 
     fn add_dictionary<'a>(&'a self, dictionary: &'a NewDictionary) -> Answer<'a, DictionaryKey> {
         dictionaries::add(&self.writer, dictionary).boxed()
+    }
+
+    fn move_dictionary<'a>(&'a self, change: &'a DictionaryMove) -> Answer<'a, bool> {
+        compact::move_dictionary(&self.writer, change).boxed()
     }
 
     fn add_pack_dictionaries<'a>(

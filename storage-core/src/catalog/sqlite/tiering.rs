@@ -172,23 +172,29 @@ pub(super) async fn relocate(
 }
 
 async fn relocate_one(tx: &mut SqliteConnection, tenant: TenantKey, change: &Relocation) -> Result<u64> {
-    let (query, key) = match change.unit {
-        UnitKey::Skeleton(key) => (
-            sqlx::query(
-                "UPDATE email_messages SET pack_id = ?, frame = ?, entry = ? \
-                 WHERE id = ? AND tenant_id = ? AND pack_id = ? AND frame = ? AND entry = ?",
-            ),
+    let (sql, key) = match (change.unit, change.copy) {
+        (UnitKey::Skeleton(key), false) => (
+            "UPDATE email_messages SET pack_id = ?, frame = ?, entry = ? \
+             WHERE id = ? AND tenant_id = ? AND pack_id = ? AND frame = ? AND entry = ?",
             key.0,
         ),
-        UnitKey::Object(key) => (
-            sqlx::query(
-                "UPDATE content_objects SET pack_id = ?, frame = ?, entry = ?, quarantined = NULL \
-                 WHERE id = ? AND tenant_id = ? AND pack_id = ? AND frame = ? AND entry = ?",
-            ),
+        (UnitKey::Skeleton(key), true) => (
+            "UPDATE email_messages SET copy_pack_id = ?, copy_frame = ?, copy_entry = ? \
+             WHERE id = ? AND tenant_id = ? AND copy_pack_id = ? AND copy_frame = ? AND copy_entry = ?",
+            key.0,
+        ),
+        (UnitKey::Object(key), false) => (
+            "UPDATE content_objects SET pack_id = ?, frame = ?, entry = ?, quarantined = NULL \
+             WHERE id = ? AND tenant_id = ? AND pack_id = ? AND frame = ? AND entry = ?",
+            key.0,
+        ),
+        (UnitKey::Object(key), true) => (
+            "UPDATE content_objects SET copy_pack_id = ?, copy_frame = ?, copy_entry = ? \
+             WHERE id = ? AND tenant_id = ? AND copy_pack_id = ? AND copy_frame = ? AND copy_entry = ?",
             key.0,
         ),
     };
-    let done = query
+    let done = sqlx::query(sql)
         .bind(change.to.pack.0)
         .bind(i64::from(change.to.frame))
         .bind(i64::from(change.to.entry))
@@ -205,6 +211,15 @@ async fn relocate_one(tx: &mut SqliteConnection, tenant: TenantKey, change: &Rel
 
 fn count_move(sums: &mut Increments, tenant: TenantKey, change: &Relocation) {
     let bytes = int(change.bytes);
+    // A rewrite within a tier changes no sum.
+    if change.from_tier == change.to_tier {
+        return;
+    }
+    if change.copy {
+        sums.entry((tenant, change.from_tier)).or_default().copy_bytes -= bytes;
+        sums.entry((tenant, change.to_tier)).or_default().copy_bytes += bytes;
+        return;
+    }
     for (tier, sign) in [(change.from_tier, -1), (change.to_tier, 1)] {
         let sum = sums.entry((tenant, tier)).or_default();
         match change.unit {

@@ -1,12 +1,14 @@
 //! Which skeletons and objects move where: candidates of the catalog, put through the policy. No I/O but the catalog's
 //! pages; the decision itself is pure.
+//!
+//! A run that waits (the nightly one) leaves what is due in its tier until there is a full block of it, or until it is
+//! [`WAIT_DAYS`] overdue: else a tenant that receives 20 KB a day would end in blocks of 20 KB. Each page of the plan is
+//! judged by itself, so what is left at its end may wait for the next run.
 
 use std::collections::BTreeMap;
-
-use uuid::Uuid;
+use std::collections::HashSet;
 
 use crate::catalog::rows::Candidate;
-use crate::catalog::rows::Location;
 use crate::catalog::rows::TenantRow;
 use crate::catalog::rows::UnitKey;
 use crate::clock::DAY_MILLIS;
@@ -15,10 +17,14 @@ use crate::error::Result;
 use crate::ids::ItemKey;
 use crate::ids::ObjectKey;
 use crate::media::MediaClass;
-use crate::model::Sha256;
 use crate::model::Tier;
+use crate::ops::log::group::SEGMENT_BYTES;
+use crate::ops::rewrite::unit::Change;
+use crate::ops::rewrite::unit::Identity;
+use crate::ops::rewrite::unit::PlannedUnit;
 use crate::store::Store;
 use crate::tier::policy::TierPolicy;
+use crate::tier::recipe::block_recipe;
 
 /// Candidates looked at in one go.
 pub(super) const PAGE_UNITS: u32 = 20_000;
@@ -26,31 +32,16 @@ pub(super) const PAGE_UNITS: u32 = 20_000;
 /// Days after its last use that a copy in a warmer tier is kept.
 const COPY_DAYS: i64 = 7;
 
-/// What identifies a unit's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Identity {
-    Skeleton(Uuid),
-    Object(Sha256),
-}
-
-/// A unit that moves or is copied.
-#[derive(Debug, Clone)]
-pub(crate) struct PlannedUnit {
-    pub(crate) key: UnitKey,
-    pub(crate) identity: Identity,
-    pub(crate) bytes: u64,
-    pub(crate) class: MediaClass,
-    pub(crate) from: Location,
-    pub(crate) to: Tier,
-    /// A second location is added; the first one stays.
-    pub(crate) copy: bool,
-}
+/// Days after it is due that a unit may wait in its tier for others to fill a block with.
+pub(crate) const WAIT_DAYS: i64 = 14;
 
 /// What happens to a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
     Stay,
     Move(Tier),
+    /// It is due, and may wait until there is enough for a block.
+    MoveWhenFull(Tier),
     Copy(Tier),
     DropCopy(Tier),
 }
@@ -61,6 +52,8 @@ pub(crate) struct Rules {
     pub(crate) policy: TierPolicy,
     pub(crate) now: Timestamp,
     pub(crate) forced: Option<Tier>,
+    /// What is due may wait until there is a full block of it.
+    pub(crate) wait: bool,
 }
 
 impl Rules {
@@ -79,7 +72,15 @@ impl Rules {
             return Decision::DropCopy(copy.tier);
         }
         if target > unit.location.tier {
-            return Decision::Move(target);
+            let waits = self.wait && self.forced.is_none() && unit.pin.is_none();
+            let overdue = self.policy.days_overdue(target, used, self.now);
+            // What is larger than a segment is moved by itself and fills no block.
+            let alone = unit.bytes > SEGMENT_BYTES as u64;
+            return if waits && !alone && overdue < WAIT_DAYS {
+                Decision::MoveWhenFull(target)
+            } else {
+                Decision::Move(target)
+            };
         }
         let fresh = read.is_some_and(|read| self.now.day() - read.day() <= COPY_DAYS);
         match self.policy.promotion(unit.reads) {
@@ -96,6 +97,10 @@ impl Rules {
 pub(crate) struct PlanPage {
     pub(crate) groups: BTreeMap<(Tier, MediaClass), Vec<PlannedUnit>>,
     pub(crate) dropped: Vec<(UnitKey, u64, Tier)>,
+    /// What is due and waits for a full block: units and their bytes.
+    pub(crate) waiting: (u64, u64),
+    /// Which of the groups' units may wait.
+    may_wait: HashSet<UnitKey>,
 }
 
 impl PlanPage {
@@ -106,14 +111,42 @@ impl PlanPage {
         (key, identity): (UnitKey, Identity),
         class: MediaClass,
     ) {
-        let (to, copy) = match rules.decide(unit) {
+        let (to, change) = match rules.decide(unit) {
             Decision::Stay => return,
             Decision::DropCopy(tier) => return self.dropped.push((key, unit.bytes, tier)),
-            Decision::Move(to) => (to, false),
-            Decision::Copy(to) => (to, true),
+            Decision::Move(to) => (to, Change::Move),
+            Decision::MoveWhenFull(to) => {
+                let _ = self.may_wait.insert(key);
+                (to, Change::Move)
+            }
+            Decision::Copy(to) => (to, Change::AddCopy),
         };
-        let planned = PlannedUnit { key, identity, bytes: unit.bytes, class, from: unit.location, to, copy };
+        let planned =
+            PlannedUnit { key, identity, bytes: unit.bytes, class, from: unit.location, to, change };
         self.groups.entry((to, class)).or_default().push(planned);
+    }
+
+    /// Holds back what does not fill a block: in each group, the units after its last full block, unless one of them
+    /// must not wait.
+    fn hold_back(&mut self) {
+        for ((tier, class), units) in &mut self.groups {
+            let block_bytes = block_recipe(*tier, *class).block_bytes as u64;
+            let (mut full, mut open) = (0, 0);
+            for (index, unit) in units.iter().enumerate() {
+                open += unit.bytes;
+                if open >= block_bytes {
+                    (full, open) = (index + 1, 0);
+                }
+            }
+            let rest = units.get(full..).unwrap_or_default();
+            if !rest.is_empty() && rest.iter().all(|unit| self.may_wait.contains(&unit.key)) {
+                self.waiting.0 += rest.len() as u64;
+                self.waiting.1 += rest.iter().map(|unit| unit.bytes).sum::<u64>();
+                units.truncate(full);
+            }
+        }
+        self.groups.retain(|_, units| !units.is_empty());
+        self.may_wait.clear();
     }
 
     pub(crate) fn units(&self) -> impl Iterator<Item = &PlannedUnit> {
@@ -150,6 +183,7 @@ pub(crate) async fn page(
                 }
             }
             let next = page.next.map_or(Cursor::Objects(ObjectKey(0)), Cursor::Skeletons);
+            plan.hold_back();
             Ok((plan, Some(next)))
         }
         Cursor::Objects(after) => {
@@ -160,6 +194,7 @@ pub(crate) async fn page(
                     plan.add(rules, unit, what, MediaClass::of_code(unit.class));
                 }
             }
+            plan.hold_back();
             Ok((plan, page.next.map(Cursor::Objects)))
         }
     }
@@ -224,11 +259,16 @@ mod tests {
         /// Whatever the catalog says: a move is always to a colder tier, a copy to a warmer one, a pin is never passed.
         #[test]
         fn a_decision_never_warms_by_moving(
-            unit in candidate(), now in moment(), forced in prop::option::of(tier()),
+            unit in candidate(), now in moment(), forced in prop::option::of(tier()), wait in any::<bool>(),
         ) {
-            let rules = Rules { policy: TierPolicy::default(), now: Timestamp(now), forced };
+            let rules = Rules { policy: TierPolicy::default(), now: Timestamp(now), forced, wait };
+            if let Decision::MoveWhenFull(to) = rules.decide(&unit) {
+                assert!(wait && forced.is_none() && unit.pin.is_none());
+                let at_once = Rules { wait: false, ..rules.clone() };
+                assert_eq!(at_once.decide(&unit), Decision::Move(to));
+            }
             match rules.decide(&unit) {
-                Decision::Move(to) => {
+                Decision::Move(to) | Decision::MoveWhenFull(to) => {
                     assert!(unit.referenced && to > unit.location.tier);
                     assert!(unit.pin.is_none_or(|pin| to == pin));
                     assert!(unit.pin.is_some() || forced.is_none_or(|forced| to == forced));

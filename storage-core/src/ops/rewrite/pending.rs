@@ -1,12 +1,18 @@
-//! A pack of a migration until it counts: what was written into it, its proof, its commit.
+//! A pack that is being rewritten, until it counts: what was written into it, its proof, its commit.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::catalog::rows::CopyChange;
+use crate::catalog::rows::DictionaryMove;
+use crate::catalog::rows::DictionaryRow;
 use crate::catalog::rows::Location;
 use crate::catalog::rows::Place;
 use crate::catalog::rows::Relocation;
-use crate::codec::CodecId;
+use crate::codec::builtin;
 use crate::error::Error;
 use crate::error::Result;
 use crate::ids::DictionaryKey;
@@ -14,19 +20,19 @@ use crate::ids::PackKey;
 use crate::ids::TenantKey;
 use crate::model::Sha256;
 use crate::model::Tier;
-use crate::ops::migrate::encode::Encoded;
-use crate::ops::migrate::plan::Identity;
 use crate::ops::read::StoredObject;
 use crate::ops::read::object_in;
 use crate::ops::read::sha256;
 use crate::ops::read::skeleton_in;
-use crate::ops::rewrite::Rewrite;
-use crate::ops::rewrite::Rewritten;
-use crate::ops::rewrite::discard;
+use crate::ops::rewrite::encode::Encoded;
+use crate::ops::rewrite::pack::Rewrite;
+use crate::ops::rewrite::pack::Rewritten;
+use crate::ops::rewrite::pack::discard;
+use crate::ops::rewrite::unit::Change;
+use crate::ops::rewrite::unit::Identity;
+use crate::ops::rewrite::unit::Tally;
 use crate::pack::EncodedFrame;
 use crate::pack::SegmentPlace;
-use crate::report::MigrateReport;
-use crate::report::Move;
 use crate::store::Store;
 
 /// Relocations of one catalog transaction.
@@ -41,6 +47,14 @@ struct PendingBlock {
     units: Vec<Encoded>,
 }
 
+/// A dictionary that moves into the pack.
+#[derive(Debug)]
+struct PendingDictionary {
+    row: DictionaryRow,
+    frame: u32,
+    sha256: Sha256,
+}
+
 /// A pack that is being written.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -48,7 +62,9 @@ pub(crate) struct Pending {
     blocks: Vec<PendingBlock>,
     segments: Vec<SegmentPlace>,
     segment_bytes: u64,
-    dictionaries: Vec<DictionaryKey>,
+    dictionaries: Vec<PendingDictionary>,
+    /// The dictionaries that its frames need.
+    needed: BTreeSet<Uuid>,
 }
 
 impl Pending {
@@ -60,11 +76,17 @@ impl Pending {
             segments: Vec::new(),
             segment_bytes: 0,
             dictionaries: Vec::new(),
+            needed: BTreeSet::new(),
         })
     }
 
     pub(super) fn bytes(&self) -> u64 {
         self.rewrite.bytes()
+    }
+
+    async fn add(&mut self, frame: EncodedFrame) -> Result<u32> {
+        self.needed.extend(frame.dictionary());
+        self.rewrite.add(frame).await
     }
 
     pub(super) async fn add_block(
@@ -74,7 +96,7 @@ impl Pending {
         units: Vec<Encoded>,
     ) -> Result<()> {
         let stored_bytes = frame.bytes().len() as u64 + std::mem::take(&mut self.segment_bytes);
-        let frame = self.rewrite.add(frame).await?;
+        let frame = self.add(frame).await?;
         self.blocks.push(PendingBlock { tenant, frame, stored_bytes, units });
         Ok(())
     }
@@ -82,30 +104,44 @@ impl Pending {
     pub(super) async fn add_segment(&mut self, frame: EncodedFrame, sha256: Sha256) -> Result<SegmentPlace> {
         self.segment_bytes += frame.bytes().len() as u64;
         let bytes = frame.stream_decoded();
-        let place = SegmentPlace { ordinal: self.rewrite.add(frame).await?, bytes, sha256 };
+        let place = SegmentPlace { ordinal: self.add(frame).await?, bytes, sha256 };
         self.segments.push(place);
         Ok(place)
     }
 
-    /// Notes that a block of this pack needs a dictionary.
-    pub(super) fn needs(&mut self, dictionary: DictionaryKey) {
-        if !self.dictionaries.contains(&dictionary) {
-            self.dictionaries.push(dictionary);
-        }
+    /// Adds a dictionary's frame as it is stored; `bytes` is what it decodes to.
+    pub(super) async fn add_dictionary(
+        &mut self,
+        row: DictionaryRow,
+        frame: EncodedFrame,
+        bytes: &Bytes,
+    ) -> Result<()> {
+        let frame = self.add(frame).await?;
+        self.dictionaries.push(PendingDictionary { row, frame, sha256: sha256(bytes) });
+        Ok(())
     }
 
     /// Makes the pack durable, proves it, commits the new locations.
-    pub(super) async fn finish(self, store: &Store, report: &mut MigrateReport) -> Result<()> {
-        let Self { rewrite, blocks, segments, dictionaries, .. } = self;
+    pub(super) async fn finish(self, store: &Store, tally: &mut (impl Tally + Send)) -> Result<()> {
+        let Self { rewrite, blocks, segments, dictionaries, needed, .. } = self;
         let written = rewrite.finish(store).await?;
-        if let Err(error) = prove(store, &written, &blocks, &segments).await {
-            discard(store, written.name).await;
-            return Err(error);
-        }
+        let proved = async {
+            prove(store, &written, &blocks, &segments).await?;
+            prove_dictionaries(store, &written, &dictionaries).await?;
+            rows_of(store, needed).await
+        };
+        let needed = match proved.await {
+            Ok(needed) => needed,
+            Err(error) => {
+                discard(store, written.name).await;
+                return Err(error);
+            }
+        };
         let pack = written.register(store).await?;
-        store.catalog.add_pack_dictionaries(pack, &dictionaries).await?;
-        commit(store, (pack, written.pack.tier), blocks, report).await?;
-        report.packs += 1;
+        store.catalog.add_pack_dictionaries(pack, &needed).await?;
+        commit(store, (pack, written.pack.tier), blocks, tally).await?;
+        commit_dictionaries(store, pack, &dictionaries).await?;
+        tally.pack();
         Ok(())
     }
 }
@@ -135,13 +171,46 @@ async fn prove(
                 },
             };
             if !proved {
-                return Err(Error::corrupt(
-                    "A block did not read back as it was written. Nothing was moved.",
-                ));
+                return Err(unproved());
             }
         }
     }
     Ok(())
+}
+
+async fn prove_dictionaries(
+    store: &Store,
+    written: &Rewritten,
+    dictionaries: &[PendingDictionary],
+) -> Result<()> {
+    for dictionary in dictionaries {
+        let frame = store.frame(written.name, dictionary.frame).await?;
+        let same = frame.head().dictionary()?.id == dictionary.row.dictionary.id
+            && sha256(&frame.stream(None)?) == dictionary.sha256;
+        if !same {
+            return Err(unproved());
+        }
+    }
+    Ok(())
+}
+
+fn unproved() -> Error {
+    Error::corrupt("A pack did not read back as it was written. Nothing was moved.")
+}
+
+/// The rows of the dictionaries that a pack needs. The built-in one has none.
+async fn rows_of(store: &Store, mut needed: BTreeSet<Uuid>) -> Result<Vec<DictionaryKey>> {
+    let _ = needed.remove(&builtin::BUILTIN_V1);
+    if needed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = store.catalog.dictionaries(None).await?;
+    let keys: Vec<_> =
+        rows.iter().filter(|row| needed.contains(&row.dictionary.id)).map(|row| row.key).collect();
+    if keys.len() == needed.len() {
+        return Ok(keys);
+    }
+    Err(Error::internal("A pack was written with a dictionary that the catalog does not know."))
 }
 
 /// Commits the new locations, tenant by tenant.
@@ -149,22 +218,23 @@ async fn commit(
     store: &Store,
     (pack, tier): (PackKey, Tier),
     blocks: Vec<PendingBlock>,
-    report: &mut MigrateReport,
+    tally: &mut (impl Tally + Send),
 ) -> Result<()> {
     let day = store.now().day();
     let mut moves: BTreeMap<TenantKey, Vec<Relocation>> = BTreeMap::new();
     let mut copies: BTreeMap<TenantKey, Vec<CopyChange>> = BTreeMap::new();
     for block in blocks {
-        count(report, &block, tier);
+        tally.block(&mut block.units.iter().map(|encoded| &encoded.unit), block.stored_bytes);
         for encoded in block.units {
             let to = Place { pack, frame: block.frame, entry: encoded.entry };
             let unit = encoded.unit;
-            if unit.copy {
+            if unit.change == Change::AddCopy {
                 let change = CopyChange { unit: unit.key, bytes: unit.bytes, copy: Some(to), tier };
                 copies.entry(block.tenant).or_default().push(change);
             } else {
                 moves.entry(block.tenant).or_default().push(Relocation {
                     unit: unit.key,
+                    copy: unit.change == Change::MoveCopy,
                     bytes: unit.bytes,
                     from: unit.from.place,
                     from_tier: unit.from.tier,
@@ -177,7 +247,7 @@ async fn commit(
     for (tenant, moves) in moves {
         for chunk in moves.chunks(COMMIT_UNITS) {
             let done = store.catalog.relocate(tenant, chunk, day).await?;
-            report.overtaken += (chunk.len() as u64).saturating_sub(done);
+            tally.overtaken((chunk.len() as u64).saturating_sub(done));
         }
     }
     for (tenant, changes) in copies {
@@ -188,37 +258,16 @@ async fn commit(
     Ok(())
 }
 
-/// Adds a block to the report. Its stored bytes are shared out among the tiers its units came from, by decoded bytes.
-fn count(report: &mut MigrateReport, block: &PendingBlock, to: Tier) {
-    let total: u64 = block.units.iter().map(|unit| unit.unit.bytes).sum();
-    let mut left = block.stored_bytes;
-    for (index, encoded) in block.units.iter().enumerate() {
-        let share = if index + 1 == block.units.len() {
-            left
-        } else {
-            block.stored_bytes.saturating_mul(encoded.unit.bytes) / total.max(1)
+/// Commits the new places of dictionaries. One that moved or went meanwhile stays as it is.
+async fn commit_dictionaries(store: &Store, pack: PackKey, dictionaries: &[PendingDictionary]) -> Result<()> {
+    for moved in dictionaries {
+        let dictionary = &moved.row.dictionary;
+        let change = DictionaryMove {
+            dictionary: moved.row.key,
+            from: (dictionary.pack, dictionary.frame),
+            to: (pack, moved.frame),
         };
-        left = left.saturating_sub(share);
-        add_move(report, &encoded.unit, to, share);
+        let _ = store.catalog.move_dictionary(&change).await?;
     }
-}
-
-/// Adds one unit to a report.
-pub(super) fn add_move(
-    report: &mut MigrateReport,
-    unit: &crate::ops::migrate::plan::PlannedUnit,
-    to: Tier,
-    stored_bytes: u64,
-) {
-    let name = format!("{} -> {}", unit.from.tier.name(), to.name());
-    let moves = if unit.copy { &mut report.copies } else { &mut report.moves };
-    let sum: &mut Move = moves.entry(name).or_default();
-    sum.objects += 1;
-    sum.decoded_bytes += unit.bytes;
-    sum.stored_bytes += stored_bytes;
-}
-
-/// The codec of blocks that need a dictionary.
-pub(super) fn needs_dictionary(frame: &EncodedFrame) -> bool {
-    frame.stream_codec() == CodecId::ZSTD_DICTIONARY
+    Ok(())
 }

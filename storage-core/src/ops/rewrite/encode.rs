@@ -1,41 +1,50 @@
 //! From planned units to one encoded block: read the units, then compress on the background pool.
+//!
+//! A migration asks for a unit's bytes; a compaction for its stored form, which keeps the transform and the parameters
+//! of its entry as they are. Both are verified by the unit's hash.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::caches::Block;
 use crate::codec::Codec;
 use crate::codec::probe;
 use crate::error::Result;
 use crate::model::Sha256;
-use crate::ops::migrate::plan::Identity;
-use crate::ops::migrate::plan::PlannedUnit;
 use crate::ops::read::StoredObject;
 use crate::ops::read::message_in;
+use crate::ops::read::object_in;
 use crate::ops::read::sha256;
+use crate::ops::read::stored_form_in;
+use crate::ops::rewrite::unit::Identity;
+use crate::ops::rewrite::unit::PlannedUnit;
 use crate::pack::BlockBuilder;
 use crate::pack::EncodedFrame;
 use crate::pack::MessageRecord;
+use crate::pack::ObjectEntry;
+use crate::pack::SegmentedEntry;
 use crate::store::Store;
 use crate::tier::recipe::BlockRecipe;
 
 /// The bytes of a unit, verified.
 #[derive(Debug)]
-pub(super) enum UnitBytes {
+pub(crate) enum UnitBytes {
     Skeleton(Box<MessageRecord>, Bytes),
     Object(Sha256, Bytes),
+    /// An object in its stored form, as its entry describes it. What it decodes to was verified.
+    Stored(Box<ObjectEntry>, Bytes),
     /// A large object: it is moved by itself.
-    Segmented(Uuid, Box<crate::pack::SegmentedEntry>),
+    Segmented(Uuid, Box<SegmentedEntry>),
 }
 
 /// Reads a unit at its present location.
-pub(super) async fn read_unit(store: &Store, unit: &PlannedUnit) -> Result<UnitBytes> {
+pub(crate) async fn read_unit(store: &Store, unit: &PlannedUnit) -> Result<UnitBytes> {
     match unit.identity {
         Identity::Skeleton(id) => {
             let block = store.block(unit.from.pack, unit.from.place.frame).await?;
-            let (record, skeleton) = message_in(&block, &unit.from, id)?;
-            Ok(UnitBytes::Skeleton(Box::new(record.clone()), skeleton))
+            skeleton_unit(&block, unit, id)
         }
         Identity::Object(expected) => match store.object(&unit.from, expected).await? {
             StoredObject::Whole(bytes) => Ok(UnitBytes::Object(expected, bytes)),
@@ -44,40 +53,61 @@ pub(super) async fn read_unit(store: &Store, unit: &PlannedUnit) -> Result<UnitB
     }
 }
 
+fn skeleton_unit(block: &Block, unit: &PlannedUnit, id: Uuid) -> Result<UnitBytes> {
+    let (record, skeleton) = message_in(block, &unit.from, id)?;
+    Ok(UnitBytes::Skeleton(Box::new(record.clone()), skeleton))
+}
+
+/// A unit's bytes in a block that is decoded already, in their stored form.
+pub(crate) fn stored_unit(block: &Block, unit: &PlannedUnit) -> Result<UnitBytes> {
+    match unit.identity {
+        Identity::Skeleton(id) => skeleton_unit(block, unit, id),
+        Identity::Object(expected) => match object_in(block, &unit.from, expected)? {
+            StoredObject::Whole(_) => {
+                let (entry, stored) = stored_form_in(block, &unit.from)?;
+                Ok(UnitBytes::Stored(Box::new(entry.clone()), stored))
+            }
+            StoredObject::Segmented(pack, entry) => Ok(UnitBytes::Segmented(pack, entry)),
+        },
+    }
+}
+
 /// A unit in a block that was encoded, with the hash its bytes must have when they are read back.
 #[derive(Debug)]
-pub(super) struct Encoded {
-    pub(super) unit: PlannedUnit,
-    pub(super) entry: u32,
-    pub(super) sha256: Sha256,
+pub(crate) struct Encoded {
+    pub(crate) unit: PlannedUnit,
+    pub(crate) entry: u32,
+    pub(crate) sha256: Sha256,
 }
 
 /// Units that go into one block.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     units: Vec<(PlannedUnit, UnitBytes)>,
     bytes: usize,
 }
 
 impl Draft {
-    pub(super) fn push(&mut self, unit: PlannedUnit, bytes: UnitBytes) {
+    pub(crate) fn push(&mut self, unit: PlannedUnit, bytes: UnitBytes) {
         self.bytes += match &bytes {
-            UnitBytes::Skeleton(_, bytes) | UnitBytes::Object(_, bytes) => bytes.len(),
+            UnitBytes::Skeleton(_, bytes) | UnitBytes::Object(_, bytes) | UnitBytes::Stored(_, bytes) => {
+                bytes.len()
+            }
             UnitBytes::Segmented(..) => 0,
         };
         self.units.push((unit, bytes));
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.units.is_empty()
     }
 
     /// Encodes the block. Pure.
-    pub(super) fn encode(self, tenant: Uuid, recipe: &BlockRecipe) -> Result<(EncodedFrame, Vec<Encoded>)> {
+    pub(crate) fn encode(self, tenant: Uuid, recipe: &BlockRecipe) -> Result<(EncodedFrame, Vec<Encoded>)> {
         let mut block = BlockBuilder::new(tenant);
         let mut encoded = Vec::with_capacity(self.units.len());
         let mut compressed = true;
@@ -91,6 +121,10 @@ impl Draft {
                     compressed = compressed && probe(object);
                     (block.push_object(*hash, unit.class.code(), object), *hash)
                 }
+                UnitBytes::Stored(entry, stored) => {
+                    compressed = compressed && probe(stored);
+                    (block.push_transformed(entry, stored), entry.sha256)
+                }
                 UnitBytes::Segmented(_, manifest) => (block.push_segmented(manifest), manifest.sha256),
             };
             encoded.push(Encoded { unit, entry, sha256 });
@@ -101,7 +135,7 @@ impl Draft {
 }
 
 /// Encodes on the background pool.
-pub(super) async fn encode_draft(
+pub(crate) async fn encode_draft(
     store: Arc<Store>,
     draft: Draft,
     tenant: Uuid,
