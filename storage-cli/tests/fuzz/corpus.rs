@@ -221,6 +221,7 @@ pub(crate) fn requests() -> Vec<Vec<u8>> {
         to: 4,
         bytes_max: u64::MAX,
         bytes_per_second_max: 1,
+        wait: true,
     };
     let sweep = proto::SweepRequest {
         dry_run: true,
