@@ -8,12 +8,18 @@ use uuid::Uuid;
 
 use crate::catalog::Answer;
 use crate::catalog::Catalog;
+use crate::catalog::integrity::CheckedItem;
+use crate::catalog::integrity::Integrity;
+use crate::catalog::integrity::Restored;
 use crate::catalog::rows::AccessRow;
 use crate::catalog::rows::CandidatePage;
 use crate::catalog::rows::CopyChange;
+use crate::catalog::rows::DictionaryMove;
 use crate::catalog::rows::DictionaryRow;
+use crate::catalog::rows::FrameUse;
 use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::JobRow;
+use crate::catalog::rows::LocatedUnit;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::NewDictionary;
 use crate::catalog::rows::NewPack;
@@ -64,6 +70,60 @@ impl FaultyCatalog {
     /// The call, or nothing where the plan wants this lie.
     fn unless<'a>(&'a self, lie: Lie, call: Answer<'a, ()>) -> Answer<'a, ()> {
         if self.faults.lies(lie) { std::future::ready(Ok(())).boxed() } else { call }
+    }
+}
+
+impl Integrity for FaultyCatalog {
+    fn self_check(&self) -> Answer<'_, Vec<String>> {
+        self.read("self_check", self.inner.self_check())
+    }
+
+    fn items_by_uuid<'a>(&'a self, tenant: TenantKey, ids: &'a [Uuid]) -> Answer<'a, Vec<CheckedItem>> {
+        self.read("items_by_uuid", self.inner.items_by_uuid(tenant, ids))
+    }
+
+    fn item_page(&self, tenant: TenantKey, after: ItemKey, limit: u32) -> Answer<'_, Vec<CheckedItem>> {
+        self.read("item_page", self.inner.item_page(tenant, after, limit))
+    }
+
+    fn object_page(&self, tenant: TenantKey, after: ObjectKey, limit: u32) -> Answer<'_, Vec<ObjectRow>> {
+        self.read("object_page", self.inner.object_page(tenant, after, limit))
+    }
+
+    fn items_of_object(&self, object: ObjectKey, limit: u32) -> Answer<'_, Vec<Uuid>> {
+        self.read("items_of_object", self.inner.items_of_object(object, limit))
+    }
+
+    fn dictionaries_of_pack(&self, pack: PackKey) -> Answer<'_, Vec<DictionaryKey>> {
+        self.read("dictionaries_of_pack", self.inner.dictionaries_of_pack(pack))
+    }
+
+    fn checked_packs(&self) -> Answer<'_, Vec<(PackKey, Timestamp)>> {
+        self.read("checked_packs", self.inner.checked_packs())
+    }
+
+    fn mark_checked(&self, pack: PackKey, at: Timestamp) -> Answer<'_, ()> {
+        self.write("mark_checked", self.inner.mark_checked(pack, at))
+    }
+
+    fn statistics_drift(&self) -> Answer<'_, Vec<StatisticsRow>> {
+        self.read("statistics_drift", self.inner.statistics_drift())
+    }
+
+    fn recount(&self, day: i64) -> Answer<'_, u64> {
+        self.write("recount", self.inner.recount(day))
+    }
+
+    fn quarantine<'a>(&'a self, objects: &'a [ObjectKey], at: Timestamp) -> Answer<'a, ()> {
+        self.write("quarantine", self.inner.quarantine(objects, at))
+    }
+
+    fn restore<'a>(&'a self, restored: &'a Restored) -> Answer<'a, ()> {
+        self.write("restore", self.inner.restore(restored))
+    }
+
+    fn sequence(&self) -> Answer<'_, u64> {
+        self.read("sequence", self.inner.sequence())
     }
 }
 
@@ -165,6 +225,18 @@ impl Catalog for FaultyCatalog {
         day: i64,
     ) -> Answer<'a, u64> {
         self.write("change_copies", self.inner.change_copies(tenant, changes, day))
+    }
+
+    fn frames_in_use(&self) -> Answer<'_, Vec<FrameUse>> {
+        self.read("frames_in_use", self.inner.frames_in_use())
+    }
+
+    fn units_in<'a>(&'a self, tenant: TenantKey, packs: &'a [PackKey]) -> Answer<'a, Vec<LocatedUnit>> {
+        self.read("units_in", self.inner.units_in(tenant, packs))
+    }
+
+    fn move_dictionary<'a>(&'a self, change: &'a DictionaryMove) -> Answer<'a, bool> {
+        self.write("move_dictionary", self.inner.move_dictionary(change))
     }
 
     fn add_reads<'a>(&'a self, reads: &'a [AccessRow]) -> Answer<'a, ()> {

@@ -6,6 +6,8 @@
 //! since the last barrier are kept; a power cut chooses one of them.
 
 mod commit;
+mod integrity;
+mod locations;
 mod state;
 mod tiering;
 mod upkeep;
@@ -25,9 +27,12 @@ use crate::catalog::Catalog;
 use crate::catalog::rows::AccessRow;
 use crate::catalog::rows::CandidatePage;
 use crate::catalog::rows::CopyChange;
+use crate::catalog::rows::DictionaryMove;
 use crate::catalog::rows::DictionaryRow;
+use crate::catalog::rows::FrameUse;
 use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::JobRow;
+use crate::catalog::rows::LocatedUnit;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::NewDictionary;
 use crate::catalog::rows::NewPack;
@@ -269,6 +274,18 @@ impl Catalog for MemoryCatalog {
         day: i64,
     ) -> Answer<'a, u64> {
         answer!(self.write(|state, _| state.change_copies(tenant, changes, day)))
+    }
+
+    fn frames_in_use(&self) -> Answer<'_, Vec<FrameUse>> {
+        answer!(self.read(State::frames_in_use))
+    }
+
+    fn units_in<'a>(&'a self, tenant: TenantKey, packs: &'a [PackKey]) -> Answer<'a, Vec<LocatedUnit>> {
+        answer!(self.read(|state| state.units_in(tenant, packs)))
+    }
+
+    fn move_dictionary<'a>(&'a self, change: &'a DictionaryMove) -> Answer<'a, bool> {
+        answer!(self.write(|state, _| state.move_dictionary(change)))
     }
 
     fn add_reads<'a>(&'a self, reads: &'a [AccessRow]) -> Answer<'a, ()> {

@@ -234,7 +234,9 @@ impl Lab {
 
     /// Puts that come at once; the first error of theirs.
     pub(crate) async fn put_all(&mut self, puts: Vec<Put>) -> Result<()> {
-        puts.iter().for_each(|put| self.ask(put));
+        for put in &puts {
+            self.ask(put);
+        }
         let engine = self.engine().clone();
         let answers = join_all(puts.iter().map(|put| ask_put(engine.clone(), put.clone()))).await;
         let mut done = Ok(());

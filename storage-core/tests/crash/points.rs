@@ -81,7 +81,9 @@ async fn prepared(scenario: &Scenario, lab: Lab) -> Verdict<Lab> {
 /// A store that is ready for the operation.
 async fn begun(scenario: &Scenario, base: &Lab, lies: &[Lie]) -> Verdict<Lab> {
     let mut lab = base.fork();
-    lies.iter().for_each(|lie| lab.faults.lie(*lie));
+    for lie in lies {
+        lab.faults.lie(*lie);
+    }
     if scenario.open {
         done("opening", lab.open().await)?;
     }

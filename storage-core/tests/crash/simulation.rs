@@ -224,7 +224,7 @@ impl Simulation {
     fn wishes(&mut self) -> Vec<Wish> {
         let mut taken = Vec::new();
         let mut wishes: Vec<Wish> =
-            (0..1 + self.chance.below(4)).filter_map(|_| self.wish(&mut taken)).collect();
+            (0..=self.chance.below(4)).filter_map(|_| self.wish(&mut taken)).collect();
         if self.chance.percent(30) {
             let at = usize::try_from(self.chance.below(wishes.len() as u64 + 1)).expect("a place");
             wishes.insert(at, self.job());
@@ -301,7 +301,9 @@ impl Simulation {
             self.lab.faults.arm(at, fault);
         }
         let wishes = self.wishes();
-        wishes.iter().for_each(|wish| self.note(wish));
+        for wish in &wishes {
+            self.note(wish);
+        }
         let engine = self.lab.engine().clone();
         let asked = join_all(wishes.iter().map(|wish| ask(engine.clone(), wish.clone())));
         let answers = tokio::time::timeout(HANGS, asked).await.map_err(|_| format!("{wishes:?} hangs"))?;

@@ -27,6 +27,7 @@ pub(super) async fn quarantine(fixture: &Fixture) {
     fixture.add(2).await;
     let old = fixture.object_row(1).await;
     let relocation = Relocation {
+        copy: false,
         unit: UnitKey::Object(old.key),
         bytes: old.bytes,
         from: old.location.place,
@@ -55,6 +56,7 @@ pub(super) async fn quarantine(fixture: &Fixture) {
     // A relocation to a place that was proved ends it, too.
     must(catalog.quarantine(&[old.key], NOW).await);
     let back = Relocation {
+        copy: false,
         unit: UnitKey::Object(old.key),
         bytes: old.bytes,
         from: place,

@@ -114,6 +114,7 @@ impl Repair<'_> {
             let _ = self.store.catalog.change_copies(tenant.key, &[drop], day).await?;
         }
         let relocation = Relocation {
+            copy: false,
             unit: unit.key,
             bytes: unit.bytes,
             from: unit.location.place,

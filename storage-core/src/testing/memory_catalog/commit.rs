@@ -59,8 +59,10 @@ impl State {
         keys.objects = first_object + signed(group.objects.len() as u64);
         let mut objects = Vec::with_capacity(group.objects.len());
         for (key, object) in (first_object..).map(ObjectKey).zip(&group.objects) {
-            self.insert_object(key, object, day)?;
-            objects.push(key);
+            objects.push(match self.mend(object, day)? {
+                Some(mended) => mended,
+                None => self.insert_object(key, object, day)?,
+            });
         }
         let first_item = keys.items.max(after(self.items.keys().last().map(|key| key.0)));
         keys.items = first_item + signed(group.items.len() as u64);
@@ -87,6 +89,7 @@ impl State {
                 LogChange::Update(update) => self.update(update),
             }
         }
+        self.sequence = self.sequence.max(group.sequence);
         for (pack, progress) in &group.packs {
             self.set_progress(*pack, *progress)?;
         }
@@ -111,7 +114,27 @@ impl State {
         }
     }
 
-    fn insert_object(&mut self, key: ObjectKey, new: &NewObject, day: i64) -> Result<()> {
+    /// A quarantined object whose bytes come again: its row refers to the new place.
+    fn mend(&mut self, new: &NewObject, day: i64) -> Result<Option<ObjectKey>> {
+        let same = |object: &Object| {
+            object.tenant == new.tenant && object.sha256 == new.sha256 && object.quarantined
+        };
+        let Some((key, old)) = self.objects.iter().find(|(_, object)| same(object)) else {
+            return Ok(None);
+        };
+        let (key, old) = (*key, *old);
+        let (tier, copy) = (self.tier(old.place)?, old.copy.map(|copy| self.tier(copy)).transpose()?);
+        let sum = self.sum(new.tenant, day, tier);
+        sum.objects -= 1;
+        sum.object_bytes -= signed(old.bytes);
+        if let Some(tier) = copy {
+            self.sum(new.tenant, day, tier).copy_bytes -= signed(old.bytes);
+        }
+        let _quarantined = self.objects.remove(&key);
+        self.insert_object(key, new, day).map(Some)
+    }
+
+    fn insert_object(&mut self, key: ObjectKey, new: &NewObject, day: i64) -> Result<ObjectKey> {
         let _pack = self.pack(new.place.pack)?;
         let prefix = |object: &Object| object.sha256.0.first_chunk::<HASH_PREFIX_BYTES>().copied();
         let (tenant, wanted) = (new.tenant, new.sha256.0.first_chunk::<HASH_PREFIX_BYTES>().copied());
@@ -128,12 +151,13 @@ impl State {
             class: new.class,
             place: new.place,
             copy: None,
+            quarantined: false,
         };
         let _none = self.objects.insert(key, object);
         let sum = self.sum(tenant, day, Tier::Hot);
         sum.objects += 1;
         sum.object_bytes += signed(new.bytes);
-        Ok(())
+        Ok(key)
     }
 
     fn insert_item(&mut self, key: ItemKey, new: &NewItem, objects: &[ObjectKey], day: i64) -> Result<()> {
@@ -202,10 +226,17 @@ impl State {
         if let Some(tier) = copy {
             self.sum(delete.tenant, day, tier).copy_bytes -= skeleton;
         }
-        if let Some(id) = &delete.caller_id {
-            let _before = self.gone.insert((delete.tenant, delete.kind, id.clone()), delete.deleted);
-        }
+        self.keep_gone(delete);
         Ok(())
+    }
+
+    /// Keeps a deleted item's caller's id gone.
+    pub(super) fn keep_gone(&mut self, delete: &ItemDelete) {
+        if let Some(id) = &delete.caller_id {
+            let key = (delete.tenant, delete.kind, id.clone());
+            let deleted = self.gone.entry(key).or_insert(delete.deleted);
+            *deleted = (*deleted).max(delete.deleted);
+        }
     }
 
     fn update(&mut self, update: &ItemChange) {

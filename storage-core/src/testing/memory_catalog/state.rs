@@ -59,6 +59,7 @@ pub(super) struct Object {
     pub(super) class: u8,
     pub(super) place: Place,
     pub(super) copy: Option<Place>,
+    pub(super) quarantined: bool,
 }
 
 /// A dictionary.
@@ -82,6 +83,10 @@ pub(super) struct State {
     pub(super) reads: BTreeMap<(ItemKey, i64), u32>,
     pub(super) statistics: BTreeMap<(TenantKey, i64, Tier), Statistics>,
     pub(super) jobs: BTreeMap<i64, JobRow>,
+    /// When packs were checked last.
+    pub(super) checked: BTreeMap<PackKey, Timestamp>,
+    /// The highest sequence of a policy record.
+    pub(super) sequence: u64,
 }
 
 /// The error of a row that must not be: what a database's constraint answers.
@@ -132,6 +137,7 @@ impl State {
             class: object.class,
             location: self.location(object.place)?,
             copy: object.copy.map(|place| self.location(place)).transpose()?,
+            quarantined: object.quarantined,
         })
     }
 

@@ -112,13 +112,19 @@ impl State {
         let mut changed = 0;
         for relocation in moves {
             let _to = self.pack(relocation.to.pack)?;
-            let Some((place, _)) = self.places(tenant, relocation.unit) else {
+            let Some((place, copy)) = self.places(tenant, relocation.unit) else {
                 continue;
             };
-            if *place != relocation.from {
+            let place = if relocation.copy { copy.as_mut() } else { Some(place) };
+            let Some(place) = place.filter(|place| **place == relocation.from) else {
                 continue;
-            }
+            };
             *place = relocation.to;
+            if let (UnitKey::Object(key), false) = (relocation.unit, relocation.copy)
+                && let Some(object) = self.objects.get_mut(&key)
+            {
+                object.quarantined = false;
+            }
             changed += 1;
             self.count_move(tenant, relocation, day);
         }
@@ -141,6 +147,15 @@ impl State {
 
     fn count_move(&mut self, tenant: TenantKey, change: &Relocation, day: i64) {
         let bytes = signed(change.bytes);
+        // A rewrite within a tier changes no sum.
+        if change.from_tier == change.to_tier {
+            return;
+        }
+        if change.copy {
+            self.sum(tenant, day, change.from_tier).copy_bytes -= bytes;
+            self.sum(tenant, day, change.to_tier).copy_bytes += bytes;
+            return;
+        }
         for (tier, sign) in [(change.from_tier, -1), (change.to_tier, 1)] {
             let sum = self.sum(tenant, day, tier);
             match change.unit {

@@ -26,7 +26,7 @@ use crate::testing::memory_catalog::state::State;
 use crate::testing::memory_catalog::state::refused;
 
 /// Kinds of jobs that the table takes.
-const JOB_KINDS: [&str; 6] = ["migrate", "sweep", "compact", "train", "scrub", "erase"];
+const JOB_KINDS: [&str; 7] = ["migrate", "sweep", "compact", "train", "scrub", "repair", "erase"];
 const JOB_STATES: [&str; 4] = ["running", "done", "failed", "stopped"];
 
 /// Jobs that are told of at most.
@@ -73,6 +73,7 @@ impl State {
             return Err(refused("a pack is needed"));
         }
         let _row = self.packs.remove(&pack);
+        let _at = self.checked.remove(&pack);
         self.needed.retain(|(needing, _)| *needing != pack);
         Ok(())
     }
