@@ -56,7 +56,7 @@ async fn an_upload_may_be_given_up_in_every_phase() {
     // No pack of an upload that was given up is left.
     attacked.until(r#"storage_packs{tier="hot"}"#, |packs| packs == 1).await;
     drop(client);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_put_that_is_given_up_before_its_answer_is_stored_whole_or_not_at_all(
         assert!(read(&mut client, &id).await.unwrap() == message(number, 30_000));
     }
     drop((client, raw));
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn downloads_may_be_given_up() {
         drop(answer);
     }
     drop(client);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_storm_of_deadlines_loses_nothing_that_was_acknowledged() {
         assert!(read(&mut client, &format!("d-{number}")).await.unwrap() == message(number, 5_000));
     }
     drop(client);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_stop_under_load_keeps_what_was_acknowledged() {
     let engine = server.engine.clone();
     server.shutdown.cancel();
     // Those that never end are cut off when the time to drain is over.
-    let served = attacked.server.served().await;
+    let after = attacked.server.served().await;
     let mut acknowledged = Vec::new();
     drop(idle);
     while let Some(ended) = running.join_next().await {
@@ -204,5 +204,5 @@ async fn a_stop_under_load_keeps_what_was_acknowledged() {
     }
     drop(client);
     engine.close().await.unwrap();
-    drop(served);
+    drop(after);
 }

@@ -68,7 +68,7 @@ async fn places_are_shared() {
     }
     assert!(invented.len() <= 2, "{}", invented.len());
     drop((held, invented, quiet, loud));
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn memory_for_requests_is_shared() {
     assert!(attacked.metric("storage_receive_memory_bytes").await <= 6 << 20);
     is_served(&mut quiet).await;
     drop((open, raw, quiet, loud));
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -123,5 +123,5 @@ async fn memory_for_puts_is_shared() {
     assert!(attacked.metric("storage_put_memory_bytes").await <= 12 << 20);
     loud.shutdown().await;
     drop(quiet);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }

@@ -71,7 +71,7 @@ impl Attacked {
     }
 
     /// A proper client is served, and nothing of the attack is left.
-    async fn is_well(self) {
+    async fn ends_well(self) {
         let mut client = loop {
             // Places may come back a moment after the attackers are gone.
             match storage_server::client::connect(&self.server.address.to_string()).await {

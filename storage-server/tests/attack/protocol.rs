@@ -59,7 +59,7 @@ async fn whatever_a_request_holds_it_is_answered() {
     let code = raw.call("/storage.v1.MessageService/GetMessage", framed(&[0x0a, 0xff]).into()).await;
     assert_eq!(code, Code::InvalidArgument, "the caller is at fault, not the server");
     drop(raw);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn headers_and_messages_above_their_bounds_are_refused() {
         break_off(&mut raw).await;
     }
     drop(raw);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 /// Another call on the same connection still works.
@@ -114,5 +114,5 @@ async fn what_is_not_http2_is_closed() {
         // It ends, cleanly or with a reset; it does not hang.
         drop(stream.read_to_end(&mut answer).await);
     }
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }

@@ -80,11 +80,13 @@ pub(crate) fn mutated(body: &[u8], rng: &mut Rng) -> Vec<u8> {
     for _ in 0..=rng.below(3) {
         let at = rng.below(body.len().max(1)).min(body.len().saturating_sub(1));
         match rng.below(4) {
-            0 if !body.is_empty() => body[at] ^= 1 << rng.below(8),
+            0 => body.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << rng.below(8)),
             1 => body.truncate(at),
             2 => body.insert(at, u8::try_from(rng.below(256)).unwrap()),
-            _ if body.len() > 6 => body[5..].reverse(),
-            _ => body.push(0xff),
+            _ => match body.get_mut(5..) {
+                Some([_, _, ..]) => body.iter_mut().skip(5).for_each(|byte| *byte = byte.reverse_bits()),
+                _ => body.push(0xff),
+            },
         }
     }
     body

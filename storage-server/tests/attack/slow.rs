@@ -56,7 +56,7 @@ async fn a_connection_that_never_speaks_is_closed() {
         drop(stream.read_to_end(&mut Vec::new()).await);
     }
     attacked.until("storage_connections", |open| open == 0).await;
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_connection_without_requests_is_closed() {
     frames.send(crate::support::end(1, message(7, 100))).await.unwrap();
     assert_eq!(answers.message().await.unwrap().unwrap().correlation_id, 1);
     drop((frames, answers, busy));
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn more_connections_than_there_are_places_shut_nobody_out_for_long() {
     attacked.until("storage_connections_refused_total", |refused| refused >= 250).await;
     assert!(attacked.metric("storage_connections").await <= 40);
     drop(flood);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn half_open_requests_end_and_give_their_places_back() {
     let mut client = attacked.server.client().await;
     assert_eq!(read(&mut client, "half").await.unwrap_err().code(), Code::NotFound);
     drop(client);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn an_answer_that_nobody_takes_holds_no_memory_for_long() {
         drop(response.await.unwrap());
     }
     drop(client);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     drop(raw.connection.await.unwrap());
     assert!(attacked.metric("storage_connections_stalled_total").await >= 1);
     drop((body, client));
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 /// An upload that sends so many bytes and then nothing.
@@ -215,7 +215,7 @@ async fn slow_uploads_give_way_to_a_proper_client() {
     }
     slow.shutdown().await;
     drop((client, channel));
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }
 
 #[tokio::test]
@@ -253,5 +253,5 @@ async fn an_ingest_stream_that_goes_on_for_ever_holds_a_bounded_part() {
     assert_eq!(code, Code::ResourceExhausted);
     assert!(attacked.metric("storage_receive_memory_bytes").await <= (8 << 20) * 3 / 4);
     drop(streams);
-    attacked.is_well().await;
+    attacked.ends_well().await;
 }

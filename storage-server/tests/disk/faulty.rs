@@ -131,8 +131,9 @@ impl FaultyLog {
     /// A full disk takes a part of what is written.
     async fn write(&mut self, parts: Vec<Bytes>, sync: bool) -> Result<u64> {
         if let Err(error) = self.switch.check().await {
-            let half = parts.concat();
-            let _torn = self.inner.append(vec![Bytes::copy_from_slice(&half[..half.len() / 2])]).await?;
+            let mut half = parts.concat();
+            half.truncate(half.len() / 2);
+            let _torn = self.inner.append(vec![Bytes::from(half)]).await?;
             return Err(error);
         }
         if sync { self.inner.append_sync(parts).await } else { self.inner.append(parts).await }

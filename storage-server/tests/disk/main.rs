@@ -113,8 +113,8 @@ async fn a_failed_write_shuts_for_writes_and_reopening_opens_again() {
         client.messages.delete_message(delete).await.unwrap();
         client.messages.put_message(put("lost", message(99, 9_000))).await.unwrap();
         assert!(read(&mut client, "lost").await.unwrap() == message(99, 9_000));
-        let stats = client.admin.stats(proto::StatsRequest::default()).await.unwrap().into_inner();
-        assert_eq!(stats.messages, 10);
+        let counted = client.admin.stats(proto::StatsRequest::default()).await.unwrap().into_inner();
+        assert_eq!(counted.messages, 10);
         drop(client);
         server.stop().await;
     }
