@@ -63,6 +63,8 @@ pub mod codec;
 
 pub mod pack;
 
+pub mod recode;
+
 pub mod backend;
 
 pub mod tier;

@@ -9,10 +9,15 @@ use prost::Message;
 use storage_core::codec::Codec;
 use storage_core::codec::DictionaryEncoder;
 use storage_core::codec::builtin;
+use storage_core::media::MediaClass;
 use storage_core::mime::Op;
 use storage_core::mime::Skeleton;
 use storage_core::mime::SplitLimits;
 use storage_core::mime::split;
+use storage_core::pack::TransformId;
+use storage_core::recode;
+use storage_core::recode::Limits;
+use storage_fixtures::documents::parts;
 use storage_fixtures::mailbox::Mailbox;
 use storage_fixtures::mime::weird;
 use storage_fixtures::rng::Rng;
@@ -85,6 +90,37 @@ pub(crate) fn lz4() -> Vec<Vec<u8>> {
 
 pub(crate) fn gzip() -> Vec<Vec<u8>> {
     encoded(&Codec::Gzip { level: 6 })
+}
+
+pub(crate) fn documents() -> Vec<Vec<u8>> {
+    let photo = parts::jpeg(5, 60, parts::JpegKind::Baseline);
+    let text = "some words that come again and again\n".repeat(40);
+    vec![
+        parts::pdf_with_jpeg(&photo, text.as_bytes()),
+        parts::archive(&[("a.jpg", &photo, false), ("b.txt", text.as_bytes(), true)]),
+        parts::png(2, 140),
+        parts::gzip(text.as_bytes(), 6),
+        photo,
+    ]
+}
+
+/// Stored forms of that transform behind their stated lengths.
+fn recoded(transform: TransformId) -> Vec<Vec<u8>> {
+    let stored = |object: Vec<u8>| {
+        let recoded = recode::encode(MediaClass::Binary, &object, &Limits::at_level(19));
+        let recoded = recoded.filter(|recoded| recoded.transform == transform)?;
+        let [low, middle, high, ..] = object.len().to_le_bytes();
+        Some([&[low, middle, high], recoded.stored.as_slice()].concat())
+    };
+    documents().into_iter().filter_map(stored).collect()
+}
+
+pub(crate) fn recoded_jpegs() -> Vec<Vec<u8>> {
+    recoded(TransformId::JPEG)
+}
+
+pub(crate) fn recoded_documents() -> Vec<Vec<u8>> {
+    recoded(TransformId::DEFLATE)
 }
 
 pub(crate) fn zstd() -> Vec<Vec<u8>> {

@@ -20,7 +20,7 @@ mod scan;
 mod table;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 mod writer;
 
 pub use block::BlockTable;

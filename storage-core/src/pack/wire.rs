@@ -6,53 +6,53 @@ use crate::error::Result;
 
 /// Unread bytes.
 #[derive(Debug, Clone)]
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    pub(super) fn take(&mut self, bytes: u64) -> Result<&'a [u8]> {
+    pub(crate) fn take(&mut self, bytes: u64) -> Result<&'a [u8]> {
         let split = usize::try_from(bytes).ok().and_then(|bytes| self.rest.split_at_checked(bytes));
         let (taken, rest) = split.ok_or_else(short)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or_else(short)?;
         self.rest = rest;
         Ok(*taken)
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8> {
+    pub(crate) fn u8(&mut self) -> Result<u8> {
         Ok(u8::from_le_bytes(self.array()?))
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16> {
+    pub(crate) fn u16(&mut self) -> Result<u16> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32> {
+    pub(crate) fn u32(&mut self) -> Result<u32> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64> {
+    pub(crate) fn u64(&mut self) -> Result<u64> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64> {
+    pub(crate) fn varint(&mut self) -> Result<u64> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -68,27 +68,27 @@ impl<'a> Cursor<'a> {
         Err(Error::corrupt("a number in a pack has too many bytes"))
     }
 
-    pub(super) fn varint_u32(&mut self) -> Result<u32> {
+    pub(crate) fn varint_u32(&mut self) -> Result<u32> {
         narrow(self.varint()?)
     }
 
-    pub(super) fn signed(&mut self) -> Result<i64> {
+    pub(crate) fn signed(&mut self) -> Result<i64> {
         Ok(unzigzag(self.varint()?))
     }
 
     /// A value, where nothing may follow it.
-    pub(super) fn only<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(crate) fn only<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let value = read(&mut self)?;
         self.end()?;
         Ok(value)
     }
 
-    pub(super) fn end(&self) -> Result<()> {
+    pub(crate) fn end(&self) -> Result<()> {
         if self.is_empty() { Ok(()) } else { Err(Error::corrupt("bytes follow a value in a pack")) }
     }
 
     /// The rest as text.
-    pub(super) fn text(self) -> Result<String> {
+    pub(crate) fn text(self) -> Result<String> {
         let text = std::str::from_utf8(self.rest);
         text.map(str::to_owned)
             .map_err(|error| Error::corrupt("a text in a pack is not UTF-8").with_source(error))
@@ -96,11 +96,11 @@ impl<'a> Cursor<'a> {
 }
 
 /// The value as a smaller integer.
-pub(super) fn narrow<T: TryFrom<u64>>(value: u64) -> Result<T> {
+pub(crate) fn narrow<T: TryFrom<u64>>(value: u64) -> Result<T> {
     T::try_from(value).map_err(|_| Error::corrupt(format!("a number in a pack is out of range: {value}")))
 }
 
-pub(super) fn put_varint(into: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(into: &mut Vec<u8>, mut value: u64) {
     while let [low, _, _, _, _, _, _, _] = value.to_le_bytes()
         && value >= 0x80
     {
@@ -112,7 +112,7 @@ pub(super) fn put_varint(into: &mut Vec<u8>, mut value: u64) {
 }
 
 /// The length of something in memory as the format writes it.
-pub(super) fn length(bytes: &[u8]) -> u64 {
+pub(crate) fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
@@ -122,11 +122,11 @@ pub(super) fn length_of(things: usize) -> u64 {
 }
 
 /// Small magnitudes of either sign become small numbers.
-pub(super) fn zigzag(value: i64) -> u64 {
+pub(crate) fn zigzag(value: i64) -> u64 {
     (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned()
 }
 
-pub(super) fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 

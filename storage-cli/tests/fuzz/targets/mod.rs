@@ -5,6 +5,7 @@ pub(crate) mod codecs;
 pub(crate) mod edges;
 pub(crate) mod mail;
 pub(crate) mod packs;
+pub(crate) mod recoding;
 pub(crate) mod requests;
 
 use crate::corpus;
@@ -22,7 +23,7 @@ const fn target(name: &'static str, corpus: fn() -> Vec<Vec<u8>>, run: fn(&[u8])
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 18] = [
+pub(crate) const TARGETS: [Target; 21] = [
     target("pack", corpus::packs, packs::pack),
     target("pack-sealed", corpus::packs, packs::pack_sealed),
     target("pack-scan", corpus::packs, packs::scan),
@@ -33,6 +34,9 @@ pub(crate) const TARGETS: [Target; 18] = [
     target("zstd", corpus::zstd, codecs::zstd),
     target("zstd-dictionary", corpus::zstd_dictionary, codecs::zstd_dictionary),
     target("dictionary", corpus::dictionaries, codecs::dictionary),
+    target("recode", corpus::documents, recoding::objects),
+    target("recoded-jpeg", corpus::recoded_jpegs, recoding::jpeg),
+    target("recoded-deflate", corpus::recoded_documents, recoding::deflate),
     target("skeleton", corpus::skeletons, mail::skeleton),
     target("base64-recipe", corpus::base64_recipes, mail::base64_recipe),
     target("quoted-recipe", corpus::quoted_recipes, mail::quoted_recipe),
