@@ -37,6 +37,7 @@ pub async fn check(factory: &dyn Factory) {
     locations::locations(&fresh(factory).await).await;
     tiers::sweep(&fresh(factory).await).await;
     tiers::dictionaries(&fresh(factory).await).await;
+    tiers::recoding(&fresh(factory).await).await;
     tiers::jobs(&fresh(factory).await).await;
     integrity::quarantine(&fresh(factory).await).await;
     integrity::pages(&fresh(factory).await).await;

@@ -46,6 +46,7 @@ use crate::ids::TenantKey;
 use crate::model::ItemKind;
 use crate::model::ListQuery;
 use crate::model::Sha256;
+use crate::pack::RecodedBytes;
 
 /// What a catalog method returns.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T>>;
@@ -104,6 +105,12 @@ pub trait Catalog: Integrity {
     fn add_pack<'a>(&'a self, pack: &'a NewPack) -> Answer<'a, PackKey>;
     /// An open pack has its index now and will not change any more.
     fn seal_pack(&self, pack: PackKey, progress: PackProgress) -> Answer<'_, ()>;
+    /// Notes what recoding did to the objects in a pack, by tenant's id. It goes with the pack.
+    fn add_pack_recoding<'a>(&'a self, pack: PackKey, sums: &'a [(Uuid, RecodedBytes)]) -> Answer<'a, ()>;
+    /// What recoding did to the objects in all packs, or to a tenant's.
+    fn recoding(&self, tenant: Option<TenantKey>) -> Answer<'_, RecodedBytes>;
+    /// The same for each pack that holds recoded objects, of all tenants.
+    fn recoding_by_pack(&self) -> Answer<'_, Vec<(PackKey, RecodedBytes)>>;
     /// Forgets a pack that nothing refers to.
     fn remove_pack(&self, pack: PackKey) -> Answer<'_, ()>;
 

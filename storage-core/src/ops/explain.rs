@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::ids::uuid_v7_time;
 use crate::model::Tier;
 use crate::ops::migrate::plan::WAIT_DAYS;
+use crate::ops::read::transform_in;
 use crate::report::ExplainPart;
 use crate::report::Explanation;
 use crate::store::Store;
@@ -64,6 +65,10 @@ async fn object(store: &Store, row: &PartRow, situation: &Situation) -> Result<E
     part.sha256 = object.sha256.to_string();
     part.decoded_bytes = object.bytes;
     part.references = store.catalog.references(object.key).await?;
+    let block = store.block(object.location.pack, object.location.place.frame).await?;
+    if let Some(transform) = transform_in(&block, &object.location)?.name() {
+        part.codec = format!("{transform}+{}", part.codec);
+    }
     Ok(part)
 }
 

@@ -13,6 +13,7 @@ pub mod put;
 mod put_large;
 pub(crate) mod read;
 pub(crate) mod rebuild;
+mod recoded;
 pub mod recover;
 pub(crate) mod repair;
 mod replay;

@@ -28,6 +28,8 @@ use crate::pack::PackIndex;
 use crate::pack::PackName;
 use crate::pack::SegmentPlace;
 use crate::pack::SegmentedEntry;
+use crate::pack::TransformId;
+use crate::recode;
 use crate::store::Store;
 
 /// An object as found in a block.
@@ -180,11 +182,12 @@ impl Store {
     /// An object, verified by its SHA-256; a large one as the list of its segments.
     pub(crate) async fn object(&self, location: &Location, expected: Sha256) -> Result<StoredObject> {
         let block = self.block(location.pack, location.place.frame).await?;
-        if block.stream.len() <= crate::workers::INLINE_BYTES_MAX {
+        let small = block.stream.len() <= crate::workers::INLINE_BYTES_MAX;
+        if small && transform_in(&block, location)? == TransformId::NONE {
             return object_in(&block, location, expected);
         }
         let location = *location;
-        self.foreground.run_sized(block.stream.len(), move || object_in(&block, &location, expected)).await
+        self.foreground.run(move || object_in(&block, &location, expected)).await
     }
 
     /// One segment of a large object, verified by its SHA-256.
@@ -195,7 +198,14 @@ impl Store {
         let ordinal = segment.ordinal;
         self.foreground
             .run(move || {
-                let bytes = frame.stream(dictionary.as_deref())?;
+                let stored = frame.stream(dictionary.as_deref())?;
+                let bytes = match frame.header().form()? {
+                    None => stored,
+                    Some(form) => {
+                        let bytes = form.bytes as usize;
+                        Bytes::from(recode::decode(form.transform, &form.params, &stored, bytes)?)
+                    }
+                };
                 let fits = bytes.len() == length && sha256(&bytes) == expected;
                 if fits { Ok(bytes) } else { Err(wrong_entry(pack, ordinal)) }
             })
@@ -209,6 +219,14 @@ pub(crate) fn entry_in<'a>(block: &'a Block, location: &Location) -> Result<&'a 
         .ok()
         .and_then(|index| block.table.entries.get(index))
         .ok_or_else(|| wrong_entry(location.pack, location.place.frame))
+}
+
+/// How the object at a location is stored.
+pub(crate) fn transform_in(block: &Block, location: &Location) -> Result<TransformId> {
+    Ok(match &entry_in(block, location)?.body {
+        EntryBody::Object(object) => object.transform,
+        EntryBody::Message(_) | EntryBody::Segmented(_) => TransformId::NONE,
+    })
 }
 
 /// A skeleton inside a decoded block.
@@ -249,13 +267,13 @@ pub(crate) fn object_in(block: &Block, location: &Location, expected: Sha256) ->
     let entry = entry_in(block, location)?;
     match &entry.body {
         EntryBody::Object(object) if object.sha256 == expected => {
-            if object.transform != crate::pack::TransformId::NONE {
-                return Err(Error::new(
-                    Kind::Unimplemented,
-                    "This object was written by a newer version. Update the server to read it.",
-                ));
-            }
-            let bytes = entry.cut(&block.stream)?;
+            let stored = entry.cut(&block.stream)?;
+            let bytes = if object.transform == TransformId::NONE {
+                stored
+            } else {
+                let object_bytes = crate::pack::wire::narrow(object.bytes)?;
+                Bytes::from(recode::decode(object.transform, &object.params, &stored, object_bytes)?)
+            };
             if sha256(&bytes) == expected {
                 return Ok(StoredObject::Whole(bytes));
             }

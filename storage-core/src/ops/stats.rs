@@ -150,7 +150,10 @@ pub(crate) async fn stats(store: &Arc<Store>, tenant: Option<&TenantRow>) -> Res
     let sums = sum(&rows);
     let bytes = stored.total();
     let unique = sums.object_bytes + sums.skeleton_bytes;
-    let (decoded, stored_bytes) = (signed(bytes.decoded), bytes.total());
+    let recoded = store.catalog.recoding(tenant.map(|tenant| tenant.key)).await?;
+    // What all blocks and segments stand for: their streams hold some objects in another form.
+    let decoded = signed(bytes.decoded).saturating_add(recoded.hidden);
+    let stored_bytes = bytes.total();
     #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more precision")]
     let ratio = sums.logical_bytes as f64 / (stored_bytes + catalog_bytes).max(1) as f64;
     Ok(Stats {
@@ -165,8 +168,8 @@ pub(crate) async fn stats(store: &Arc<Store>, tenant: Option<&TenantRow>) -> Res
             transfer_decoding: sums.logical_bytes - sums.referenced_bytes,
             exact_dedup: sums.referenced_bytes - unique,
             similar_dedup: 0,
-            recoding: 0,
-            compression: decoded - signed(bytes.stream),
+            recoding: signed(recoded.gain),
+            compression: decoded - signed(bytes.stream) - signed(recoded.gain),
         },
         added: Added {
             dictionaries: signed(bytes.dictionary),

@@ -59,6 +59,7 @@ impl BlockBuilder {
             class,
             transform: TransformId::NONE,
             params: Vec::new(),
+            gain: 0,
             unknown: Fields::default(),
         };
         self.push_transformed(&object, bytes)

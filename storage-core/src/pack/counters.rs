@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::codec::CodecId;
+use crate::pack::block::Entry;
+use crate::pack::block::EntryBody;
 use crate::pack::index::IndexEntry;
 use crate::pack::names::FrameKind;
+use crate::pack::object::TransformId;
 
 /// Bytes of a pack by what they are for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,5 +62,32 @@ impl PackCounters {
             }
             FrameKind::Dictionary => self.dictionary_bytes += around + stored,
         }
+    }
+}
+
+/// What recoding did to the objects of a block or a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RecodedBytes {
+    /// Bytes of the recoded objects less those of their stored forms. Negative where more was unpacked than saved.
+    pub hidden: i64,
+    /// Bytes by which the stored forms compressed better than the objects, each by itself.
+    pub gain: u64,
+}
+
+impl RecodedBytes {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        if let EntryBody::Object(object) = &entry.body
+            && object.transform != TransformId::NONE
+        {
+            let bytes = i64::try_from(object.bytes).unwrap_or(i64::MAX);
+            self.hidden = self.hidden.saturating_add(bytes.saturating_sub(i64::from(entry.bytes)));
+            self.gain = self.gain.saturating_add(object.gain);
+        }
+    }
+
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { hidden: self.hidden.saturating_add(other.hidden), gain: self.gain.saturating_add(other.gain) }
     }
 }

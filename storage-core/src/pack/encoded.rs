@@ -10,9 +10,12 @@ use crate::codec::smallest;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Result;
+use crate::pack::counters::RecodedBytes;
 use crate::pack::fields::Fields;
 use crate::pack::frame::FIELD_DICTIONARY;
+use crate::pack::frame::FIELD_FORM;
 use crate::pack::frame::Frame;
+use crate::pack::frame::FrameHead;
 use crate::pack::frame::FrameHeader;
 use crate::pack::frame::MAGIC;
 use crate::pack::frame::TABLE_BYTES_MAX;
@@ -21,6 +24,7 @@ use crate::pack::frame::at;
 use crate::pack::frame::header_checksum;
 use crate::pack::names::FrameKind;
 use crate::pack::names::PackName;
+use crate::pack::object::SegmentForm;
 use crate::pack::object::SegmentRecord;
 use crate::pack::policy::PolicyRecord;
 use crate::pack::records::DictionaryRecord;
@@ -81,6 +85,14 @@ impl EncodedFrame {
     /// The dictionary that its stream needs.
     pub fn dictionary(&self) -> Option<Uuid> {
         self.header.dictionary()
+    }
+
+    /// What recoding did to the objects of a block, or to a segment; nothing for other frames.
+    pub fn recoding(&self) -> Result<RecodedBytes> {
+        let start = self.header.header_bytes as usize;
+        let table = self.bytes.get(start..).and_then(|rest| rest.get(..self.header.table_bytes() as usize));
+        let table = table.ok_or_else(|| Error::internal("a frame is shorter than its table"))?;
+        FrameHead::new(self.header.clone(), Bytes::copy_from_slice(table))?.recoding()
     }
 
     pub(super) fn header(&self) -> &FrameHeader {
@@ -198,6 +210,19 @@ pub fn segment_frame(
 ) -> Result<EncodedFrame> {
     let draft = Draft::of(FrameKind::Segment, tenant, std::slice::from_ref(segment));
     draft.finish(&Codec::None, bytes, stream)
+}
+
+/// A piece of a large object whose stream is another form of it. The record tells of the stream.
+pub fn recoded_segment_frame(
+    tenant: Uuid,
+    record: &SegmentRecord,
+    form: &SegmentForm,
+    stored: &[u8],
+    stream: &Codec,
+) -> Result<EncodedFrame> {
+    let mut draft = Draft::of(FrameKind::Segment, tenant, std::slice::from_ref(record));
+    draft.fields.insert(FIELD_FORM, Bytes::from(form.encode()));
+    draft.finish(&Codec::None, stored, stream)
 }
 
 /// Deletes of one tenant.

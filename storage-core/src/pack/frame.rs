@@ -13,11 +13,13 @@ use crate::codec::decode_alone;
 use crate::error::Error;
 use crate::error::Result;
 use crate::pack::block::BlockTable;
+use crate::pack::counters::RecodedBytes;
 use crate::pack::fields::Fields;
 use crate::pack::index::IndexEntry;
 use crate::pack::names::FrameKind;
 use crate::pack::names::PackName;
 use crate::pack::names::unknown;
+use crate::pack::object::SegmentForm;
 use crate::pack::object::SegmentRecord;
 use crate::pack::policy::PolicyRecord;
 use crate::pack::records::DictionaryRecord;
@@ -33,6 +35,9 @@ pub(super) const VERSION: u8 = 1;
 pub(super) const TABLE_BYTES_MAX: usize = 16 << 20;
 /// The tag of the dictionary's id among the header's fields.
 pub(super) const FIELD_DICTIONARY: u64 = 2;
+
+/// The tag of the form of a segment's stream among the header's fields.
+pub(super) const FIELD_FORM: u64 = 12;
 
 /// Offsets, each derived from the one before.
 pub(super) mod at {
@@ -190,9 +195,18 @@ impl FrameHeader {
         }
     }
 
+    /// How a segment's stream stands for the segment; none where it is the segment.
+    pub fn form(&self) -> Result<Option<SegmentForm>> {
+        match self.fields.get(FIELD_FORM).filter(|_| self.kind == FrameKind::Segment) {
+            Some(value) => SegmentForm::parse(value).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Fields with an even tag change how the sections are read: an unknown one forbids it.
     fn check_readable(&self) -> Result<()> {
-        let strange = self.fields.iter().find(|field| field.tag % 2 == 0 && field.tag != FIELD_DICTIONARY);
+        let known = |tag| tag == FIELD_DICTIONARY || (tag == FIELD_FORM && self.kind == FrameKind::Segment);
+        let strange = self.fields.iter().find(|field| field.tag % 2 == 0 && !known(field.tag));
         strange.map_or(Ok(()), |field| Err(unknown("frame field", field.tag)))
     }
 }
@@ -228,6 +242,22 @@ impl FrameHead {
     pub fn block_table(&self) -> Result<BlockTable> {
         let (verbatim, coded) = self.parts(FrameKind::Block)?;
         BlockTable::parse(verbatim, &coded, self.header.stream_decoded)
+    }
+
+    /// What recoding did to the objects of a block, or to a segment; nothing for other frames.
+    pub fn recoding(&self) -> Result<RecodedBytes> {
+        let mut sum = RecodedBytes::default();
+        match self.header.kind {
+            FrameKind::Block => self.block_table()?.entries.iter().for_each(|entry| sum.add(entry)),
+            FrameKind::Segment => {
+                if let Some(form) = self.header.form()? {
+                    sum.hidden = i64::from(form.bytes) - i64::from(self.header.stream_decoded);
+                    sum.gain = form.gain;
+                }
+            }
+            _ => {}
+        }
+        Ok(sum)
     }
 
     /// What a segment's frame says of it.

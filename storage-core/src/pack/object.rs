@@ -12,6 +12,7 @@ use crate::pack::table::TableReader;
 use crate::pack::table::required;
 use crate::pack::wire::Cursor;
 use crate::pack::wire::narrow;
+use crate::pack::wire::put_varint;
 
 /// Permanent tags of both sorts of entries.
 pub(super) mod tag {
@@ -22,6 +23,7 @@ pub(super) mod tag {
     pub(in crate::pack) const PARAMS: u64 = 5;
     pub(in crate::pack) const STREAM_BYTES: u64 = 6;
     pub(in crate::pack) const SEGMENT: u64 = 7;
+    pub(in crate::pack) const GAIN: u64 = 9;
 
     pub(in crate::pack) const SEGMENT_ORDINAL: u64 = 1;
     pub(in crate::pack) const SEGMENT_BYTES: u64 = 2;
@@ -42,6 +44,17 @@ impl TransformId {
     pub const JPEG: Self = Self(2);
     /// Undone deflate streams.
     pub const DEFLATE: Self = Self(3);
+
+    /// The name shown to people; none where the object is stored as it is.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::NONE => None,
+            Self::DELTA => Some("delta"),
+            Self::JPEG => Some("jpeg"),
+            Self::DEFLATE => Some("deflate"),
+            _ => Some("unknown"),
+        }
+    }
 }
 
 /// A whole object in the table of a block. Its stream bytes are its stored form.
@@ -57,8 +70,45 @@ pub struct ObjectEntry {
     pub transform: TransformId,
     /// What the transform needs besides.
     pub params: Vec<u8>,
+    /// Bytes by which the stored form compressed better than the object, each by itself, when it was made.
+    pub gain: u64,
     /// Fields of a newer version.
     pub unknown: Fields,
+}
+
+/// How the stream of a segment's frame stands for the segment, where it is not the segment itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentForm {
+    /// How the stream becomes the segment.
+    pub transform: TransformId,
+    /// Bytes of the segment.
+    pub bytes: u32,
+    /// Bytes by which the stream compressed better than the segment, each by itself.
+    pub gain: u64,
+    /// What the transform needs besides.
+    pub params: Vec<u8>,
+}
+
+impl SegmentForm {
+    /// The value of the header field.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut value = Vec::new();
+        for number in [u64::from(self.transform.0), u64::from(self.bytes), self.gain] {
+            put_varint(&mut value, number);
+        }
+        value.extend_from_slice(&self.params);
+        value
+    }
+
+    pub(super) fn parse(value: &[u8]) -> Result<Self> {
+        let mut cursor = Cursor::new(value);
+        Ok(Self {
+            transform: TransformId(narrow(cursor.varint()?)?),
+            bytes: cursor.varint_u32()?,
+            gain: cursor.varint()?,
+            params: cursor.rest().to_vec(),
+        })
+    }
 }
 
 /// A large object in the table of a block. It has no stream bytes.
@@ -111,6 +161,7 @@ pub(super) fn write_object(object: &ObjectEntry, stream_bytes: u64, body: &mut B
     if stream_bytes != object.bytes {
         body.number_always(tag::STREAM_BYTES, stream_bytes);
     }
+    body.number(tag::GAIN, object.gain);
     body.unknown(&object.unknown);
 }
 
@@ -123,6 +174,7 @@ pub(super) fn read_object(table: &mut TableReader<'_>, mut body: Cursor<'_>) -> 
         class: 0,
         transform: TransformId::NONE,
         params: Vec::new(),
+        gain: 0,
         unknown: Fields::default(),
     };
     while let Some((tag, value)) = next_field(&mut body)? {
@@ -133,6 +185,7 @@ pub(super) fn read_object(table: &mut TableReader<'_>, mut body: Cursor<'_>) -> 
             tag::TRANSFORM => object.transform = TransformId(narrow(value.only(Cursor::varint)?)?),
             tag::PARAMS => object.params = value.rest().to_vec(),
             tag::STREAM_BYTES => stream_bytes = Some(value.only(Cursor::varint)?),
+            tag::GAIN => object.gain = value.only(Cursor::varint)?,
             _ => object.unknown.keep(tag, value.rest()),
         }
     }

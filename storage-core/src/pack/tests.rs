@@ -176,6 +176,7 @@ fn transformed() -> ObjectEntry {
         class: 3,
         transform: TransformId::DELTA,
         params: b"base".to_vec(),
+        gain: 5,
         unknown: unknown(),
     }
 }

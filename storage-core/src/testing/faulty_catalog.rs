@@ -40,6 +40,7 @@ use crate::ids::TenantKey;
 use crate::model::ItemKind;
 use crate::model::ListQuery;
 use crate::model::Sha256;
+use crate::pack::RecodedBytes;
 use crate::testing::faults::Call;
 use crate::testing::faults::Effect;
 use crate::testing::faults::Faults;
@@ -190,6 +191,18 @@ impl Catalog for FaultyCatalog {
 
     fn seal_pack(&self, pack: PackKey, progress: PackProgress) -> Answer<'_, ()> {
         self.write("seal_pack", self.inner.seal_pack(pack, progress))
+    }
+
+    fn add_pack_recoding<'a>(&'a self, pack: PackKey, sums: &'a [(Uuid, RecodedBytes)]) -> Answer<'a, ()> {
+        self.write("add_pack_recoding", self.inner.add_pack_recoding(pack, sums))
+    }
+
+    fn recoding(&self, tenant: Option<TenantKey>) -> Answer<'_, RecodedBytes> {
+        self.read("recoding", self.inner.recoding(tenant))
+    }
+
+    fn recoding_by_pack(&self) -> Answer<'_, Vec<(PackKey, RecodedBytes)>> {
+        self.read("recoding_by_pack", self.inner.recoding_by_pack())
     }
 
     fn remove_pack(&self, pack: PackKey) -> Answer<'_, ()> {

@@ -56,6 +56,7 @@ use crate::ids::TenantKey;
 use crate::model::ItemKind;
 use crate::model::ListQuery;
 use crate::model::Sha256;
+use crate::pack::RecodedBytes;
 use crate::testing::memory_catalog::commit::Keys;
 use crate::testing::memory_catalog::state::State;
 
@@ -321,6 +322,18 @@ impl Catalog for MemoryCatalog {
         dictionaries: &'a [DictionaryKey],
     ) -> Answer<'a, ()> {
         answer!(self.write(|state, _| state.add_pack_dictionaries(pack, dictionaries)))
+    }
+
+    fn add_pack_recoding<'a>(&'a self, pack: PackKey, sums: &'a [(Uuid, RecodedBytes)]) -> Answer<'a, ()> {
+        answer!(self.write(|state, _| state.add_pack_recoding(pack, sums)))
+    }
+
+    fn recoding(&self, tenant: Option<TenantKey>) -> Answer<'_, RecodedBytes> {
+        answer!(self.read(|state| Ok(state.recoding(tenant))))
+    }
+
+    fn recoding_by_pack(&self) -> Answer<'_, Vec<(PackKey, RecodedBytes)>> {
+        answer!(self.read(|state| Ok(state.recoding_by_pack())))
     }
 
     fn remove_unreferenced(&self, limit: u32, day: i64, dry_run: bool) -> Answer<'_, u64> {

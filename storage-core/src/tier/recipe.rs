@@ -3,16 +3,22 @@
 use crate::codec::Codec;
 use crate::media::MediaClass;
 use crate::model::Tier;
+use crate::recode::UNPACKED_RATIO_MAX;
+use crate::recode::applies;
 
 /// How blocks of a tier and class are written, but for a dictionary.
 #[derive(Debug, Clone)]
 pub struct BlockRecipe {
     /// Decoded bytes after which a block is full.
     pub block_bytes: usize,
+    /// Bytes that its objects have at least when it is full: what is recoded unpacks to more.
+    pub full_object_bytes: usize,
     /// The codec of its stream.
     pub stream: Codec,
     /// The codec of its table.
     pub table: Codec,
+    /// The zstd level that recoding an object must pay at; none where the tier keeps objects as they are.
+    pub recode_level: Option<i32>,
 }
 
 /// The zstd level of the archive tier.
@@ -23,22 +29,29 @@ pub const COLD_LEVEL: i32 = 9;
 
 /// The recipe of a tier and class.
 pub fn block_recipe(tier: Tier, class: MediaClass) -> BlockRecipe {
+    let recipe = |block_bytes: usize, stream, table, recode_level: Option<i32>| {
+        let unpacks = recode_level.is_some() && applies(class);
+        let full_object_bytes = if unpacks { block_bytes / UNPACKED_RATIO_MAX / 2 } else { block_bytes };
+        BlockRecipe { block_bytes, full_object_bytes, stream, table, recode_level }
+    };
+    let zstd = |level| Codec::Zstd { level };
     match tier {
-        Tier::Hot => BlockRecipe { block_bytes: 64 << 10, stream: Codec::None, table: Codec::None },
-        Tier::Warm => BlockRecipe {
-            block_bytes: 64 << 10,
-            stream: Codec::Lz4,
-            table: Codec::Zstd { level: COLD_LEVEL },
-        },
-        Tier::Cold => BlockRecipe {
-            block_bytes: 128 << 10,
-            stream: Codec::Zstd { level: COLD_LEVEL },
-            table: Codec::Zstd { level: COLD_LEVEL },
-        },
-        Tier::Archive => BlockRecipe {
-            block_bytes: if class.is_text() { 256 << 10 } else { 1 << 20 },
-            stream: Codec::Zstd { level: ARCHIVE_LEVEL },
-            table: Codec::Zstd { level: ARCHIVE_LEVEL },
-        },
+        Tier::Hot => recipe(64 << 10, Codec::None, Codec::None, None),
+        Tier::Warm => recipe(64 << 10, Codec::Lz4, zstd(COLD_LEVEL), None),
+        Tier::Cold => recipe(128 << 10, zstd(COLD_LEVEL), zstd(COLD_LEVEL), Some(COLD_LEVEL)),
+        Tier::Archive => {
+            let stream = zstd(ARCHIVE_LEVEL);
+            recipe(archive_block_bytes(class), stream.clone(), stream, Some(ARCHIVE_LEVEL))
+        }
+    }
+}
+
+/// Documents and archives become several times as long when their streams are undone; a block of them is as much
+/// longer, so that versions of one still lie in the same.
+fn archive_block_bytes(class: MediaClass) -> usize {
+    match class {
+        MediaClass::Pdf | MediaClass::Zip | MediaClass::Compressed => 4 << 20,
+        class if class.is_text() => 256 << 10,
+        _ => 1 << 20,
     }
 }

@@ -164,6 +164,7 @@ pub(crate) fn transformed() -> ObjectEntry {
         class: 255,
         transform: TransformId::DELTA,
         params: b"base".to_vec(),
+        gain: 0,
         unknown: unknown(),
     }
 }

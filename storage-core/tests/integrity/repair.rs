@@ -225,6 +225,7 @@ async fn what_a_newer_version_wrote_is_left_alone() {
         class: 0,
         transform: TransformId(9),
         params: Vec::new(),
+        gain: 0,
         unknown: Fields::default(),
     };
     let mut block = BlockBuilder::new(tenant);

@@ -23,6 +23,7 @@ use crate::ids::ItemKey;
 use crate::ids::ObjectKey;
 use crate::ids::PackKey;
 use crate::model::Tier;
+use crate::pack::RecodedBytes;
 
 pub(super) async fn relocations(fixture: &Fixture) {
     fixture.add(1).await;
@@ -242,6 +243,30 @@ pub(super) async fn dictionaries(fixture: &Fixture) {
     must(catalog.remove_pack(user).await);
     must(catalog.prune(NOW).await);
     assert_eq!(told(None).await, [(true, 0), (true, 0)]);
+}
+
+pub(super) async fn recoding(fixture: &Fixture) {
+    let catalog = &fixture.catalog;
+    let (first, second) = (fixture.pack(40, Tier::Archive).await, fixture.pack(41, Tier::Cold).await);
+    let ids: Vec<Uuid> = must(catalog.tenants().await)
+        .iter()
+        .filter(|row| [fixture.tenant, fixture.other].contains(&row.key))
+        .map(|row| row.id)
+        .collect();
+    let [one, other] = *ids else { panic!("two tenants") };
+    let sums = |hidden, gain| RecodedBytes { hidden, gain };
+    assert_eq!(must(catalog.recoding(None).await), sums(0, 0));
+    for _ in 0..2 {
+        must(catalog.add_pack_recoding(first, &[(one, sums(-70, 5)), (other, sums(30, 2))]).await);
+    }
+    must(catalog.add_pack_recoding(second, &[(one, sums(-1, 1))]).await);
+    let told = [sums(-41, 8), sums(-71, 6), sums(30, 2)];
+    for (tenant, expected) in [None, Some(fixture.tenant), Some(fixture.other)].into_iter().zip(told) {
+        assert_eq!(must(catalog.recoding(tenant).await), expected);
+    }
+    assert_eq!(must(catalog.recoding_by_pack().await), [(first, sums(-40, 7)), (second, sums(-1, 1))]);
+    must(catalog.remove_pack(first).await);
+    assert_eq!(must(catalog.recoding(None).await), sums(-1, 1), "what was noted goes with its pack");
 }
 
 pub(super) async fn jobs(fixture: &Fixture) {

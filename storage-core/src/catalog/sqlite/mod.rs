@@ -13,6 +13,7 @@ mod integrity;
 mod items;
 mod mend;
 mod packs;
+mod recoding;
 mod sweep;
 mod tiering;
 
@@ -64,6 +65,7 @@ use crate::ids::TenantKey;
 use crate::model::ItemKind;
 use crate::model::ListQuery;
 use crate::model::Sha256;
+use crate::pack::RecodedBytes;
 
 /// Connections for look-ups. Each is a thread with a page cache of its own.
 const READERS: u32 = 3;
@@ -301,6 +303,18 @@ impl Catalog for SqliteCatalog {
         dictionaries: &'a [DictionaryKey],
     ) -> Answer<'a, ()> {
         dictionaries::add_needed(&self.writer, pack, dictionaries).boxed()
+    }
+
+    fn add_pack_recoding<'a>(&'a self, pack: PackKey, sums: &'a [(Uuid, RecodedBytes)]) -> Answer<'a, ()> {
+        recoding::add(&self.writer, pack, sums).boxed()
+    }
+
+    fn recoding(&self, tenant: Option<TenantKey>) -> Answer<'_, RecodedBytes> {
+        recoding::sum(&self.readers, tenant).boxed()
+    }
+
+    fn recoding_by_pack(&self) -> Answer<'_, Vec<(PackKey, RecodedBytes)>> {
+        recoding::by_pack(&self.readers).boxed()
     }
 
     fn remove_unreferenced(&self, limit: u32, day: i64, dry_run: bool) -> Answer<'_, u64> {

@@ -178,7 +178,7 @@ fn merged_blocks(known: &Known, sealed: &HashMap<PackKey, &PackRow>, rules: Rule
         let Some(pack) = sealed.get(&used.pack) else {
             continue;
         };
-        let full = block_recipe(pack.tier, MediaClass::of_code(used.class)).block_bytes as u64;
+        let full = block_recipe(pack.tier, MediaClass::of_code(used.class)).full_object_bytes as u64;
         let wanted = rules.only.is_none_or(|only| only == used.tenant);
         if wanted && pack.tier != Tier::Hot && used.bytes < full / 2 {
             small.entry((used.tenant, pack.tier, used.class)).or_default().push((used.bytes, index));

@@ -1,12 +1,15 @@
 //! One compaction run: the plan, then every tenant, then the dictionaries. See the order in the module above.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::rows::PackRow;
 use crate::error::Error;
 use crate::error::Result;
+use crate::ids::PackKey;
 use crate::ops::compact::plan::Known;
 use crate::ops::compact::plan::Plan;
 use crate::ops::compact::plan::Rules;
@@ -15,6 +18,7 @@ use crate::ops::rewrite::mover::Bounds;
 use crate::ops::rewrite::mover::Mover;
 use crate::ops::rewrite::unit::PlannedUnit;
 use crate::ops::rewrite::unit::Tally;
+use crate::pack::RecodedBytes;
 use crate::report::CompactOptions;
 use crate::report::CompactReport;
 use crate::store::Store;
@@ -60,7 +64,7 @@ pub(crate) async fn compact(
         None => None,
     };
     let known = Known {
-        packs: store.catalog.packs().await?,
+        packs: packs(store).await?,
         uses: store.catalog.frames_in_use().await?,
         dictionaries: store.catalog.dictionaries(None).await?,
     };
@@ -74,6 +78,20 @@ pub(crate) async fn compact(
         run.execute(plan, rules).await?;
     }
     Ok(run.mover.report)
+}
+
+/// All packs, with what their streams stand for as their decoded bytes: that is what the needed bytes are compared with.
+async fn packs(store: &Store) -> Result<Vec<PackRow>> {
+    let mut packs = store.catalog.packs().await?;
+    let recoded: HashMap<PackKey, RecodedBytes> =
+        store.catalog.recoding_by_pack().await?.into_iter().collect();
+    for pack in &mut packs {
+        if let Some(sum) = recoded.get(&pack.key) {
+            let decoded = &mut pack.progress.bytes.decoded;
+            *decoded = decoded.saturating_add_signed(sum.hidden);
+        }
+    }
+    Ok(packs)
 }
 
 /// A run.

@@ -5,6 +5,7 @@
 //! so that everything that moves lies in sealed packs.
 
 pub(crate) mod plan;
+mod recoding;
 mod run;
 mod tally;
 

@@ -19,11 +19,12 @@ use crate::ops::migrate::plan;
 use crate::ops::migrate::plan::Cursor;
 use crate::ops::migrate::plan::PlanPage;
 use crate::ops::migrate::plan::Rules;
+use crate::ops::migrate::recoding::Recoding;
 use crate::ops::migrate::tally::add_move;
 use crate::ops::rewrite::dictionary;
 use crate::ops::rewrite::encode::Draft;
 use crate::ops::rewrite::encode::UnitBytes;
-use crate::ops::rewrite::encode::read_unit;
+use crate::ops::rewrite::encode::read_unit_as;
 use crate::ops::rewrite::mover::Bounds;
 use crate::ops::rewrite::mover::LargeMove;
 use crate::ops::rewrite::mover::Mover;
@@ -159,31 +160,54 @@ impl Run<'_> {
             recipe.stream = codec;
         }
         let target = Target { tenant, tier, recipe };
+        let mut recoding = Recoding::new(self.store, class, target.recipe.recode_level);
+        let keep = target.recipe.recode_level.is_some();
         let mut draft = Draft::default();
         for unit in units {
             if self.mover.over() {
                 break;
             }
             self.mover.take(unit.bytes).await;
-            match read_unit(self.store, &unit).await {
+            match read_unit_as(self.store, &unit, keep).await {
                 Ok(UnitBytes::Segmented(pack, entry)) => {
                     let recipe = &target.recipe;
                     let large = LargeMove { tenant, recipe, pack, entry: *entry, as_stored: false };
                     self.mover.large(tier, unit, large).await?;
                 }
                 Ok(bytes) => {
-                    draft.push(unit, bytes);
-                    if draft.bytes() >= target.recipe.block_bytes {
-                        self.mover.submit(&target, std::mem::take(&mut draft)).await?;
-                    }
+                    recoding.push(unit, bytes);
+                    let workers = self.store.settings.workers;
+                    self.fill(&target, (&mut recoding, workers), &mut draft).await?;
                 }
                 Err(error) if error.kind() == Kind::Corrupt => self.mover.note_damage(&error, unit.key),
                 Err(error) => return Err(error),
             }
         }
+        self.fill(&target, (&mut recoding, 0), &mut draft).await?;
         if !draft.is_empty() {
             self.mover.submit(&target, draft).await?;
         }
         self.mover.settle(0).await
+    }
+
+    /// Puts units into the draft until at most `left` wait to be recoded. Full drafts are encoded.
+    async fn fill(
+        &mut self,
+        target: &Target<'_>,
+        (recoding, left): (&mut Recoding, usize),
+        draft: &mut Draft,
+    ) -> Result<()> {
+        let full = target.recipe.block_bytes;
+        while let Some((unit, bytes)) = recoding.next(left).await? {
+            // What unpacks to much does not make its neighbours slow to read.
+            if !draft.is_empty() && draft.bytes() + bytes.stored_bytes() > full * 2 {
+                self.mover.submit(target, std::mem::take(draft)).await?;
+            }
+            draft.push(unit, bytes);
+            if draft.bytes() >= full {
+                self.mover.submit(target, std::mem::take(draft)).await?;
+            }
+        }
+        Ok(())
     }
 }

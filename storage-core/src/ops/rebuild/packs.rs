@@ -22,6 +22,7 @@ use crate::ids::uuid_v7_time;
 use crate::model::Tier;
 use crate::ops::log::pack::pack_bytes;
 use crate::ops::rebuild::Rebuild;
+use crate::ops::recoded::note_recoding;
 use crate::ops::survey::Survey;
 use crate::pack::DictionaryRecord;
 use crate::pack::EntryBody;
@@ -123,6 +124,9 @@ impl Rebuild<'_> {
                 created: pack.created,
             };
             pack.key = self.store.catalog.add_pack(&new).await?;
+            if pack.origin == PackOrigin::Rewrite {
+                note_recoding(self.store, (pack.key, pack.name), &pack.entries).await?;
+            }
             self.report.packs += 1;
         }
         Ok(())

@@ -10,6 +10,7 @@ use crate::catalog::rows::PackProgress;
 use crate::catalog::rows::PackState;
 use crate::error::Result;
 use crate::ops::log::pack::pack_bytes;
+use crate::ops::recoded::note_recoding;
 use crate::ops::repair::Deed;
 use crate::ops::repair::Repair;
 use crate::ops::survey::Survey;
@@ -55,7 +56,10 @@ impl Repair<'_> {
                 progress: PackProgress::of(pack_bytes(&index.counters())),
                 created: header.created,
             };
-            let _ = self.store.catalog.add_pack(&new).await?;
+            let key = self.store.catalog.add_pack(&new).await?;
+            if origin == PackOrigin::Rewrite {
+                note_recoding(self.store, (key, name), &survey.entries).await?;
+            }
             self.packs = self.pack_rows().await?;
         }
         Ok((

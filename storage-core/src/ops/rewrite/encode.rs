@@ -18,6 +18,7 @@ use crate::ops::read::message_in;
 use crate::ops::read::object_in;
 use crate::ops::read::sha256;
 use crate::ops::read::stored_form_in;
+use crate::ops::read::transform_in;
 use crate::ops::rewrite::unit::Identity;
 use crate::ops::rewrite::unit::PlannedUnit;
 use crate::pack::BlockBuilder;
@@ -25,6 +26,7 @@ use crate::pack::EncodedFrame;
 use crate::pack::MessageRecord;
 use crate::pack::ObjectEntry;
 use crate::pack::SegmentedEntry;
+use crate::pack::TransformId;
 use crate::store::Store;
 use crate::tier::recipe::BlockRecipe;
 
@@ -37,6 +39,30 @@ pub(crate) enum UnitBytes {
     Stored(Box<ObjectEntry>, Bytes),
     /// A large object: it is moved by itself.
     Segmented(Uuid, Box<SegmentedEntry>),
+}
+
+impl UnitBytes {
+    /// What it takes in a block.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        match self {
+            Self::Skeleton(_, bytes) | Self::Object(_, bytes) | Self::Stored(_, bytes) => bytes.len(),
+            Self::Segmented(..) => 0,
+        }
+    }
+}
+
+/// Reads a unit at its present location. With `keep`, an object that is recoded stays in its stored form.
+pub(crate) async fn read_unit_as(store: &Store, unit: &PlannedUnit, keep: bool) -> Result<UnitBytes> {
+    let bytes = read_unit(store, unit).await?;
+    if !keep || !matches!(bytes, UnitBytes::Object(..)) {
+        return Ok(bytes);
+    }
+    let block = store.block(unit.from.pack, unit.from.place.frame).await?;
+    if transform_in(&block, &unit.from)? == TransformId::NONE {
+        return Ok(bytes);
+    }
+    let (entry, stored) = stored_form_in(&block, &unit.from)?;
+    Ok(UnitBytes::Stored(Box::new(entry.clone()), stored))
 }
 
 /// Reads a unit at its present location.
@@ -73,7 +99,7 @@ pub(crate) fn stored_unit(block: &Block, unit: &PlannedUnit) -> Result<UnitBytes
 }
 
 /// A unit in a block that was encoded, with the hash its bytes must have when they are read back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Encoded {
     pub(crate) unit: PlannedUnit,
     pub(crate) entry: u32,
@@ -89,12 +115,7 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(crate) fn push(&mut self, unit: PlannedUnit, bytes: UnitBytes) {
-        self.bytes += match &bytes {
-            UnitBytes::Skeleton(_, bytes) | UnitBytes::Object(_, bytes) | UnitBytes::Stored(_, bytes) => {
-                bytes.len()
-            }
-            UnitBytes::Segmented(..) => 0,
-        };
+        self.bytes += bytes.stored_bytes();
         self.units.push((unit, bytes));
     }
 

@@ -1,6 +1,7 @@
 //! Writing a pack that is made from other packs: frames go to the backend as they are made; nothing counts until the
 //! pack is durable, read back, compared and committed. Used by migration, training and compaction.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use crate::pack::Origin;
 use crate::pack::PackHeader;
 use crate::pack::PackName;
 use crate::pack::PackWriter;
+use crate::pack::RecodedBytes;
 use crate::store::Store;
 
 /// Frames on their way to the backend.
@@ -49,6 +51,8 @@ pub(crate) struct Rewrite {
     pub(crate) name: Uuid,
     pub(crate) tier: Tier,
     writer: PackWriter,
+    /// By tenant.
+    recoding: BTreeMap<Uuid, RecodedBytes>,
     frames: mpsc::Sender<Option<Bytes>>,
     written: JoinHandle<Result<u64>>,
 }
@@ -58,6 +62,7 @@ pub(crate) struct Rewrite {
 pub(crate) struct Rewritten {
     pub(crate) name: Uuid,
     pub(crate) pack: NewPack,
+    recoding: BTreeMap<Uuid, RecodedBytes>,
 }
 
 impl Rewrite {
@@ -69,7 +74,7 @@ impl Rewrite {
         let (frames, queue) = mpsc::channel(QUEUE_FRAMES);
         let backend: Arc<dyn LogBackend> = Arc::clone(&store.backend);
         let written = tokio::spawn(async move { backend.put(PackName(name), &mut Frames(queue)).await });
-        let rewrite = Self { name, tier, writer, frames, written };
+        let rewrite = Self { name, tier, writer, recoding: BTreeMap::new(), frames, written };
         rewrite.send(Some(Bytes::from(rewrite.writer.header_bytes()))).await;
         Ok(rewrite)
     }
@@ -85,6 +90,11 @@ impl Rewrite {
 
     /// Adds a frame and returns its ordinal.
     pub(crate) async fn add(&mut self, mut frame: EncodedFrame) -> Result<u32> {
+        let recoded = frame.recoding()?;
+        if recoded != RecodedBytes::default() {
+            let sum = self.recoding.entry(frame.tenant()).or_default();
+            *sum = sum.plus(recoded);
+        }
         let place = self.writer.place(&mut frame)?;
         self.send(Some(frame.into_bytes())).await;
         Ok(place.ordinal)
@@ -121,14 +131,19 @@ impl Rewrite {
             progress,
             created,
         };
-        Ok(Rewritten { name: self.name, pack })
+        Ok(Rewritten { name: self.name, pack, recoding: self.recoding })
     }
 }
 
 impl Rewritten {
     /// Tells the catalog of the pack. It refers to nothing in it yet.
     pub(crate) async fn register(&self, store: &Store) -> Result<PackKey> {
-        store.catalog.add_pack(&self.pack).await
+        let key = store.catalog.add_pack(&self.pack).await?;
+        if !self.recoding.is_empty() {
+            let rows: Vec<(Uuid, RecodedBytes)> = self.recoding.iter().map(|(id, sum)| (*id, *sum)).collect();
+            store.catalog.add_pack_recoding(key, &rows).await?;
+        }
+        Ok(key)
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use crate::caches::Block;
 use crate::catalog::rows::CopyChange;
 use crate::catalog::rows::DictionaryMove;
 use crate::catalog::rows::DictionaryRow;
@@ -101,9 +102,14 @@ impl Pending {
         Ok(())
     }
 
-    pub(super) async fn add_segment(&mut self, frame: EncodedFrame, sha256: Sha256) -> Result<SegmentPlace> {
+    /// Adds the frame of a segment of `bytes` bytes, which its stream holds or stands for.
+    pub(super) async fn add_segment(
+        &mut self,
+        frame: EncodedFrame,
+        sha256: Sha256,
+        bytes: u32,
+    ) -> Result<SegmentPlace> {
         self.segment_bytes += frame.bytes().len() as u64;
-        let bytes = frame.stream_decoded();
         let place = SegmentPlace { ordinal: self.add(frame).await?, bytes, sha256 };
         self.segments.push(place);
         Ok(place)
@@ -158,24 +164,26 @@ async fn prove(
     }
     for block in blocks {
         let decoded = store.block_once(written.name, block.frame).await?;
-        for unit in &block.units {
-            let location = Location {
-                place: Place { pack: PackKey(0), frame: block.frame, entry: unit.entry },
-                pack: written.name,
-                tier: written.pack.tier,
-            };
-            let proved = match unit.unit.identity {
-                Identity::Skeleton(id) => sha256(&skeleton_in(&decoded, &location, id)?) == unit.sha256,
-                Identity::Object(expected) => match object_in(&decoded, &location, expected)? {
-                    StoredObject::Whole(_) | StoredObject::Segmented(..) => true,
-                },
-            };
-            if !proved {
-                return Err(unproved());
-            }
-        }
+        let (pack, frame, tier) = (written.name, block.frame, written.pack.tier);
+        let units = block.units.clone();
+        let location = move |entry| Location { place: Place { pack: PackKey(0), frame, entry }, pack, tier };
+        // Recoded objects take their time, which is nobody else's.
+        store
+            .background
+            .run(move || units.iter().try_for_each(|unit| prove_unit(&decoded, &location(unit.entry), unit)))
+            .await?;
     }
     Ok(())
+}
+
+fn prove_unit(decoded: &Block, location: &Location, unit: &Encoded) -> Result<()> {
+    let proved = match unit.unit.identity {
+        Identity::Skeleton(id) => sha256(&skeleton_in(decoded, location, id)?) == unit.sha256,
+        Identity::Object(expected) => match object_in(decoded, location, expected)? {
+            StoredObject::Whole(_) | StoredObject::Segmented(..) => true,
+        },
+    };
+    if proved { Ok(()) } else { Err(unproved()) }
 }
 
 async fn prove_dictionaries(

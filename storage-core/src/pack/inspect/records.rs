@@ -78,6 +78,9 @@ fn object(object: &ObjectEntry, reading: Reading) -> Reading {
     if !object.params.is_empty() {
         reading = reading.hex("params", &object.params);
     }
+    if object.gain > 0 {
+        reading = reading.number("gain", object.gain);
+    }
     unknown(&object.unknown, &mut reading);
     reading
 }

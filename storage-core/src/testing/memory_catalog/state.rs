@@ -31,6 +31,7 @@ use crate::model::ItemKind;
 use crate::model::ListQuery;
 use crate::model::Sha256;
 use crate::model::Tier;
+use crate::pack::RecodedBytes;
 
 /// A reference of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub(super) struct State {
     pub(super) dictionaries: BTreeMap<DictionaryKey, Dictionary>,
     /// Which packs need which dictionaries.
     pub(super) needed: BTreeSet<(PackKey, DictionaryKey)>,
+    /// What recoding did to the objects in a pack.
+    pub(super) recoded: BTreeMap<(PackKey, TenantKey), RecodedBytes>,
     pub(super) gone: BTreeMap<(TenantKey, ItemKind, String), Timestamp>,
     pub(super) reads: BTreeMap<(ItemKey, i64), u32>,
     pub(super) statistics: BTreeMap<(TenantKey, i64, Tier), Statistics>,

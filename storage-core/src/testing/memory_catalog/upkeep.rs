@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use crate::catalog::rows::JobRow;
 use crate::catalog::rows::NewDictionary;
 use crate::catalog::rows::NewPack;
@@ -19,6 +21,7 @@ use crate::ids::ObjectKey;
 use crate::ids::PackKey;
 use crate::ids::TenantKey;
 use crate::model::Tier;
+use crate::pack::RecodedBytes;
 use crate::testing::memory_catalog::commit::by_kind;
 use crate::testing::memory_catalog::commit::signed;
 use crate::testing::memory_catalog::state::Dictionary;
@@ -75,7 +78,34 @@ impl State {
         let _row = self.packs.remove(&pack);
         let _at = self.checked.remove(&pack);
         self.needed.retain(|(needing, _)| *needing != pack);
+        self.recoded.retain(|(holding, _), _| *holding != pack);
         Ok(())
+    }
+
+    pub(super) fn add_pack_recoding(&mut self, pack: PackKey, sums: &[(Uuid, RecodedBytes)]) -> Result<()> {
+        if !self.packs.contains_key(&pack) {
+            return Err(refused("there is no such pack"));
+        }
+        for (id, sum) in sums {
+            if let Some(tenant) = self.tenants.values().find(|tenant| tenant.id == *id) {
+                let _old = self.recoded.insert((pack, tenant.key), *sum);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn recoding(&self, tenant: Option<TenantKey>) -> RecodedBytes {
+        let of = self.recoded.iter().filter(|((_, owner), _)| tenant.is_none_or(|tenant| tenant == *owner));
+        of.fold(RecodedBytes::default(), |sum, (_, more)| sum.plus(*more))
+    }
+
+    pub(super) fn recoding_by_pack(&self) -> Vec<(PackKey, RecodedBytes)> {
+        let mut sums: BTreeMap<PackKey, RecodedBytes> = BTreeMap::new();
+        for ((pack, _), more) in &self.recoded {
+            let sum = sums.entry(*pack).or_default();
+            *sum = sum.plus(*more);
+        }
+        sums.into_iter().collect()
     }
 
     pub(super) fn dead_packs(&self) -> Vec<PackRow> {
