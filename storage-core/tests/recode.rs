@@ -53,7 +53,7 @@ fn documents() -> Vec<Put> {
     let photo = jpeg(5, 200, JpegKind::Baseline);
     let mut documents = vec![
         ("photo".to_owned(), photo.clone()),
-        ("log".to_owned(), gzip(text.as_bytes(), 9)),
+        ("log".to_owned(), gzip(text.as_bytes(), 6)),
         ("album".to_owned(), archive(&[("a.jpg", &photo, false), ("b.txt", text.as_bytes(), true)])),
         ("notes".to_owned(), text.into_bytes()),
     ];

@@ -1,5 +1,6 @@
-//! The program is killed while clients put, delete and update, and migrations and sweeps run. After each restart every
-//! put that was acknowledged is there, byte for byte, and every delete and update that was acknowledged holds.
+//! The program is killed while clients put, delete and update, and migrations, compactions and sweeps run. After each
+//! restart every put that was acknowledged is there, byte for byte, every delete and update that was acknowledged holds,
+//! and scrub finds nothing.
 //!
 //! `KILL_ROUNDS=300 cargo test --release -p storage-server --test kill` kills it more often.
 
@@ -189,7 +190,7 @@ async fn work(
     Ok(())
 }
 
-/// Moves everything to one tier after the other and sweeps without grace, until the program ends.
+/// Moves everything to one tier after the other, compacts and sweeps without grace, until the program ends.
 async fn upkeep(mut client: Client, mut rng: Rng) -> Result<(), tonic::Status> {
     loop {
         let to = *rng.pick(&[proto::Tier::Warm, proto::Tier::Cold, proto::Tier::Archive]);
@@ -197,6 +198,10 @@ async fn upkeep(mut client: Client, mut rng: Rng) -> Result<(), tonic::Status> {
         let mut progress = client.admin.migrate(migrate).await?.into_inner();
         while let Some(report) = progress.message().await? {
             assert_eq!(report.damaged, 0, "a migration found damage");
+        }
+        let mut progress = client.admin.compact(proto::CompactRequest::default()).await?.into_inner();
+        while let Some(report) = progress.message().await? {
+            assert_eq!(report.damaged, 0, "a compaction found damage");
         }
         let grace = Some(prost_types::Duration::default());
         let _ = client.admin.sweep(proto::SweepRequest { grace, dry_run: false }).await?;
@@ -253,6 +258,18 @@ async fn check(client: &mut Client, id: &str, fate: &mut Fate) {
     (fate.label, fate.tried) = (label, None);
 }
 
+/// Everything is in order: packs, catalog, and what each says of the other.
+async fn scrub(client: &mut Client, round: u64) {
+    let request = proto::ScrubRequest::default();
+    let mut answers = client.admin.scrub(request).await.expect("a scrub begins").into_inner();
+    let mut done = false;
+    while let Some(answer) = answers.message().await.expect("a scrub ends") {
+        assert!(answer.findings.is_empty(), "round {round}: {:?}", answer.findings);
+        done = answer.done;
+    }
+    assert!(done, "round {round}: the scrub stopped before its end");
+}
+
 async fn read(client: &mut Client, id: &str) -> Result<Vec<u8>, tonic::Status> {
     let request = proto::GetRequest { id: id.to_owned(), ..Default::default() };
     let mut answer = client.messages.get_message(request).await?.into_inner();
@@ -279,6 +296,7 @@ async fn what_was_acknowledged_survives_a_kill() {
         for (id, fate) in &mut acknowledged {
             check(&mut client, id, fate).await;
         }
+        scrub(&mut client, round).await;
         everything.extend(acknowledged);
     }
     // What earlier rounds left is as they left it after all kills.

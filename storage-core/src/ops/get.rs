@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::TryStreamExt;
+use futures::stream;
 use sha2::Digest;
 
 use crate::budget::Held;
@@ -36,6 +39,9 @@ use crate::store::Store;
 
 /// Items up to this many bytes are rebuilt in memory.
 const MEMORY_BYTES_MAX: u64 = 4 << 20;
+
+/// Objects of one item that are loaded at the same time: what is stored in another form takes a while to make again.
+const LOADED_AT_ONCE: usize = 4;
 
 /// Answers up to this many bytes are not counted: as many as there may be at once are little.
 const UNCOUNTED_BYTES_MAX: u64 = 64 << 10;
@@ -176,10 +182,8 @@ pub(crate) async fn open_item(
 
 /// Rebuilds a small item in memory.
 async fn rebuild(store: &Arc<Store>, skeleton: &Bytes, sources: Vec<Source>) -> Result<Bytes> {
-    let mut objects = Vec::with_capacity(sources.len());
-    for source in sources {
-        objects.push(whole(store, source).await?);
-    }
+    let loading = stream::iter(sources).map(|source| whole(store, source));
+    let objects: Vec<Bytes> = loading.buffered(LOADED_AT_ONCE).try_collect().await?;
     let total: usize = objects.iter().map(Bytes::len).sum();
     let skeleton = skeleton.clone();
     let assembled = move || {

@@ -26,8 +26,9 @@ use crate::recode::op;
 use crate::recode::op::Op;
 use crate::recode::unpack::Engines;
 
+/// Time enough for every sample.
 fn limits() -> Limits {
-    Limits::at_level(19)
+    Limits { decode_nanos_max: 60_000_000, ..Limits::at_level(19) }
 }
 
 fn text(lines: usize) -> Vec<u8> {

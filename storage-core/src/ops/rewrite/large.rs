@@ -122,11 +122,12 @@ impl Cutter<'_> {
         let object = Bytes::from(object);
         let whole = object.clone();
         let lengths = self.store.background.run(move || Ok(recode::cuts(&whole, SEGMENT_BYTES_MAX))).await?;
+        let limits = Limits::at_level(level).shared_by(lengths.len());
         let (mut places, mut rest) = (Vec::with_capacity(lengths.len()), object);
         for (index, length) in (0_u32..).zip(lengths) {
             let piece = rest.split_to(length);
             let hash = sha256(&piece);
-            places.push(self.write(pending, (index, hash, piece), Some(level)).await?);
+            places.push(self.write(pending, (index, hash, piece), Some(limits)).await?);
         }
         Ok(places)
     }
@@ -136,11 +137,11 @@ impl Cutter<'_> {
         &self,
         pending: &mut Pending,
         (index, hash, bytes): (u32, Sha256, Bytes),
-        level: Option<i32>,
+        limits: Option<Limits>,
     ) -> Result<SegmentPlace> {
         let (codec, tenant, class) = (self.recipe.stream.clone(), self.tenant, self.class);
         let length = u32::try_from(bytes.len()).map_err(|_| Error::internal("a segment is over 4 GiB"))?;
-        let work = move || encode_segment((tenant, &codec), (index, hash, &bytes), (class, level));
+        let work = move || encode_segment((tenant, &codec), (index, hash, &bytes), (class, limits));
         let frame = self.store.background.run(work).await?;
         pending.add_segment(frame, hash, length).await
     }
@@ -150,12 +151,12 @@ impl Cutter<'_> {
 fn encode_segment(
     (tenant, codec): (Uuid, &Codec),
     (index, hash, bytes): (u32, Sha256, &Bytes),
-    (class, level): (MediaClass, Option<i32>),
+    (class, limits): (MediaClass, Option<Limits>),
 ) -> Result<EncodedFrame> {
     let length =
         |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| Error::internal("a segment is over 4 GiB"));
     let codec_for = |stored: &[u8]| if probe(stored) { Codec::None } else { codec.clone() };
-    let recoded = level.and_then(|level| recode::encode(class, bytes, &Limits::at_level(level)));
+    let recoded = limits.and_then(|limits| recode::encode(class, bytes, &limits));
     let Some(recoded) = recoded else {
         let record = SegmentRecord { sha256: hash, bytes: length(bytes)?, index, unknown: Fields::default() };
         return segment_frame(tenant, &record, bytes, &codec_for(bytes));
