@@ -19,8 +19,6 @@ use storage_core::model::ItemUpdate;
 use storage_core::model::PutOptions;
 use storage_core::model::PutReceipt;
 use storage_core::model::Tier;
-use storage_core::report::CompactOptions;
-use storage_core::report::CompactReport;
 use storage_core::report::MigrateOptions;
 use storage_core::report::MigrateReport;
 use storage_core::report::SweepOptions;
@@ -292,11 +290,6 @@ impl Lab {
 
     pub(crate) async fn migrate_to(&self, to: Tier) -> Result<MigrateReport> {
         self.migrate(MigrateOptions { to: Some(to), ..MigrateOptions::default() }).await
-    }
-
-    pub(crate) async fn compact(&self) -> Result<CompactReport> {
-        let (progress, _ignored) = mpsc::channel(1);
-        self.engine().compact(CompactOptions::default(), progress, CancellationToken::new()).await
     }
 
     pub(crate) async fn sweep(&self) -> Result<SweepReport> {

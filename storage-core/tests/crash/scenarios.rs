@@ -161,25 +161,6 @@ fn deleted_and_migrated(lab: &mut Lab) -> Done<'_> {
     })
 }
 
-/// Four packs in the archive, each with about as much in it.
-async fn small_packs(lab: &mut Lab) -> Result<()> {
-    stock(lab).await?;
-    let _report = lab.migrate_to(Tier::Archive).await?;
-    for (seed, id) in (20..).zip(["p1", "p2", "p3"]) {
-        let _receipt = lab.put(Put::content(id, noise(seed, 40_000))).await?;
-        let _report = lab.migrate_to(Tier::Archive).await?;
-    }
-    lab.sweep().await.map(drop)
-}
-
-fn compact(lab: &mut Lab) -> Done<'_> {
-    Box::pin(async {
-        let report = lab.compact().await?;
-        assert!(report.packs > 0, "there is something to compact: {report:?}");
-        Ok(())
-    })
-}
-
 fn sweep(lab: &mut Lab) -> Done<'_> {
     Box::pin(async {
         let _receipt = lab.put(Put::message("before", mail(2))).await?;
@@ -350,17 +331,6 @@ pub(crate) const ALL: &[Scenario] = &[
                 lab.sweep().await.map(drop)
             })
         },
-    },
-    Scenario {
-        name: "a compaction that merges small packs",
-        prepare: |lab| {
-            Box::pin(async {
-                small_packs(lab).await?;
-                lab.close().await
-            })
-        },
-        open: true,
-        act: |lab| compact(lab),
     },
     Scenario { name: "a sweep", prepare: deleted_and_migrated, open: true, act: sweep },
     Scenario {
