@@ -37,6 +37,9 @@ use crate::wire::hex;
 /// A message above this is refused without a server's word: it would not fit into memory.
 const MESSAGE_BYTES_MAX: usize = 1 << 30;
 
+/// Memory for a message before it is read; a longer one gets more as it comes.
+const ROOM_BYTES_MAX: usize = 8 << 20;
+
 /// Messages that one job keeps in flight: enough for the server to sync many at once.
 const MESSAGES_PER_JOB: usize = 16;
 
@@ -207,12 +210,13 @@ impl Producer {
             id: caller_id(source, &file.identity, ordinal),
             ..self.options.clone()
         };
+        let length = opened.metadata()?.len();
         if file.single {
-            return whole(opened, path, options(0), feed);
+            return whole(opened, (path, length), options(0), feed);
         }
         let mut input = BufReader::with_capacity(64 * 1024, opened);
         if !input.fill_buf()?.starts_with(mbox::SEPARATOR) {
-            return whole(input, path, options(0), feed);
+            return whole(input, (path, length), options(0), feed);
         }
         let mut mailbox = mbox::Reader::new(input, MESSAGE_BYTES_MAX);
         let mut message = Vec::new();
@@ -233,9 +237,16 @@ impl Producer {
     }
 }
 
-/// Sends a file that is one message.
-fn whole(input: impl Read, path: String, options: proto::PutOptions, feed: &Feed) -> io::Result<bool> {
-    let mut message = Vec::new();
+/// Sends a file that is one message, about `length` bytes long.
+fn whole(
+    input: impl Read,
+    (path, length): (String, u64),
+    options: proto::PutOptions,
+    feed: &Feed,
+) -> io::Result<bool> {
+    // With room for all of it and one byte more, a file is one read and the read that finds its end.
+    let room = usize::try_from(length).unwrap_or(MESSAGE_BYTES_MAX).min(ROOM_BYTES_MAX) + 1;
+    let mut message = Vec::with_capacity(room);
     let read = input.take(MESSAGE_BYTES_MAX as u64 + 1).read_to_end(&mut message)?;
     if read > MESSAGE_BYTES_MAX {
         return Ok(feed.failed(path, too_large()));

@@ -100,6 +100,12 @@ fn failed(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     }
 }
 
+/// A pool that does not ask a connection whether it lives before each use: it is a file, and the question would cost two
+/// switches of threads.
+fn pool_options(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false)
+}
+
 impl SqliteCatalog {
     /// Opens or creates the catalog in `file` and brings its schema up to date.
     pub async fn open(file: &Path) -> Result<Self> {
@@ -114,8 +120,7 @@ impl SqliteCatalog {
             .pragma("trusted_schema", "OFF")
             .pragma("wal_autocheckpoint", "4000")
             .statement_cache_capacity(256);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
+        let writer = pool_options(1)
             .connect_with(options.clone().pragma("cache_size", "-16384"))
             .await
             .map_err(failed("opening"))?;
@@ -126,8 +131,7 @@ impl SqliteCatalog {
             )
             .with_source(source)
         })?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
+        let readers = pool_options(READERS)
             .connect_with(options.read_only(true).create_if_missing(false).pragma("cache_size", "-4096"))
             .await
             .map_err(failed("opening"))?;
