@@ -36,5 +36,6 @@ mod stalls;
 pub mod server;
 
 pub mod config;
+pub mod descriptors;
 
 pub mod client;

@@ -15,6 +15,7 @@ use storage_server::config;
 use storage_server::config::Flags;
 use storage_server::config::LogFormat;
 use storage_server::config::Settings;
+use storage_server::descriptors;
 use storage_server::metrics::endpoint;
 use storage_server::server;
 use tokio::net::TcpListener;
@@ -71,7 +72,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Opens, serves until `shutdown`, closes.
-async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+async fn serve(mut settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    settings.server.connections_max = descriptors::connections(settings.server.connections_max);
     let data_dir = settings.engine.data_dir.clone();
     let listener = TcpListener::bind(settings.listen)
         .await

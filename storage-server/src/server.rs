@@ -45,7 +45,7 @@ use crate::stalls::Stalls;
 pub struct Settings {
     /// Requests in flight over all connections; more are refused with `RESOURCE_EXHAUSTED`. Default 512.
     pub requests_max: usize,
-    /// Connections; more are closed at once. Default 512.
+    /// Connections; more are closed at once. Default 2048.
     pub connections_max: usize,
     /// Memory for requests being received and not handed on yet, in bytes. Default 64 MiB.
     pub receive_memory_bytes: usize,
@@ -63,7 +63,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             requests_max: 512,
-            connections_max: 512,
+            connections_max: 2048,
             receive_memory_bytes: 64 << 20,
             patience: Patience::default(),
             metrics: Metrics::new(),

@@ -1,7 +1,7 @@
 //! Measures what many idle and slow clients cost a running server: its memory, and the time that a proper client's reads
 //! take, with and without them.
 //!
-//! The server has to take so many connections: `connections_max = 2000` in its file, and `ulimit -n` for both programs.
+//! Both programs need so many open files: `ulimit -n`.
 
 use std::time::Duration;
 

@@ -41,7 +41,7 @@ const MESSAGE_BYTES_MAX: usize = 1 << 30;
 const ROOM_BYTES_MAX: usize = 8 << 20;
 
 /// Messages that one job keeps in flight: enough for the server to sync many at once.
-const MESSAGES_PER_JOB: usize = 16;
+const MESSAGES_PER_JOB: usize = 32;
 
 /// Arguments of `import`.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub struct ImportArgs {
     /// What the mail is called in ids, so that they outlive a move of the files [default: the path given].
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// How many to send at the same time: each job keeps up to 16 messages in flight.
+    /// How many to send at the same time: each job keeps up to 32 messages in flight.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
     /// Write which file became which id to this file, as lines of JSON.
