@@ -6,6 +6,7 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::commands::analyze::AnalyzeArgs;
 use crate::commands::compact::CompactArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::demo::DemoArgs;
@@ -126,6 +127,8 @@ pub enum Command {
     Inspect(InspectCommand),
     /// Open a store for writes again that a failed write has shut, once the cause is mended.
     Reopen,
+    /// What the engine would make of your mail: reads a mailbox, keeps nothing, and needs no server.
+    Analyze(AnalyzeArgs),
     /// A tour on a generated mailbox; needs no server and leaves nothing behind.
     Demo(DemoArgs),
     /// Print a completion script for a shell.

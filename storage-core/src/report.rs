@@ -268,12 +268,14 @@ pub enum StatsBy {
     Tenant,
     /// By day.
     Day,
+    /// By what the files hold: compressed mail, and everything that is not mail.
+    Overhead,
 }
 
 /// One row of a breakdown. Fields that a breakdown cannot tell are 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct StatsRow {
-    /// The tier, codec, kind, media class, tenant or day (`2026-01-31`).
+    /// The tier, codec, kind, media class, tenant, day (`2026-01-31`) or kind of bytes.
     pub key: String,
     /// Objects and skeletons (messages and contents, by kind, tenant and day).
     pub objects: u64,

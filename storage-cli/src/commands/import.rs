@@ -3,9 +3,6 @@
 
 use std::fs::File;
 use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
 use std::io::Write;
 use std::path::Component;
 use std::path::Path;
@@ -23,22 +20,14 @@ use crate::ingest;
 use crate::ingest::Event;
 use crate::ingest::Feed;
 use crate::mail::ids::caller_id;
-use crate::mail::mbox;
-use crate::mail::walk;
-use crate::mail::walk::MailFile;
-use crate::mail::walk::Met;
+use crate::mail::read;
+use crate::mail::read::Found;
 use crate::output::counted;
 use crate::output::human;
 use crate::output::note;
 use crate::progress;
 use crate::values;
 use crate::wire::hex;
-
-/// A message above this is refused without a server's word: it would not fit into memory.
-const MESSAGE_BYTES_MAX: usize = 1 << 30;
-
-/// Memory for a message before it is read; a longer one gets more as it comes.
-const ROOM_BYTES_MAX: usize = 8 << 20;
 
 /// Messages that one job keeps in flight: enough for the server to sync many at once.
 const MESSAGES_PER_JOB: usize = 32;
@@ -172,90 +161,30 @@ fn append(file: &mut File, line: &ManifestLine<'_>) -> io::Result<()> {
 }
 
 /// Reads mailboxes on a thread of its own.
-struct Producer {
-    paths: Vec<PathBuf>,
-    source: Option<String>,
-    options: proto::PutOptions,
+pub(crate) struct Producer {
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) source: Option<String>,
+    pub(crate) options: proto::PutOptions,
 }
 
 impl Producer {
-    fn run(&self, feed: &Feed) {
+    /// Feeds every message until nobody takes them any more.
+    pub(crate) fn run(&self, feed: &Feed) {
         for root in &self.paths {
             let source = self.source.clone().unwrap_or_else(|| source_name(root));
-            let mut wanted = true;
-            walk::walk(root, &mut |met| {
-                wanted = match met {
-                    Met::Mail(file) => self.file(&source, &file, feed),
-                    Met::Skipped => feed.skipped(),
-                    Met::Failed(path, error) => feed.failed(path.display().to_string(), format!("{error}.")),
-                };
-                wanted
+            let wanted = read::messages(root, &mut |found| match found {
+                Found::Message { place, identity, ordinal, bytes } => {
+                    let id = caller_id(&source, &identity, ordinal);
+                    feed.send(place, proto::PutOptions { id, ..self.options.clone() }, bytes)
+                }
+                Found::Skipped => feed.skipped(),
+                Found::Failed(place, reason) => feed.failed(place, reason),
             });
             if !wanted {
                 return;
             }
         }
     }
-
-    /// Sends what is in one file. False where nobody takes it any more.
-    fn file(&self, source: &str, file: &MailFile, feed: &Feed) -> bool {
-        self.read(source, file, feed)
-            .unwrap_or_else(|error| feed.failed(file.path.display().to_string(), format!("{error}.")))
-    }
-
-    fn read(&self, source: &str, file: &MailFile, feed: &Feed) -> io::Result<bool> {
-        let path = file.path.display().to_string();
-        let opened = File::open(&file.path)?;
-        let options = |ordinal| proto::PutOptions {
-            id: caller_id(source, &file.identity, ordinal),
-            ..self.options.clone()
-        };
-        let length = opened.metadata()?.len();
-        if file.single {
-            return whole(opened, (path, length), options(0), feed);
-        }
-        let mut input = BufReader::with_capacity(64 * 1024, opened);
-        if !input.fill_buf()?.starts_with(mbox::SEPARATOR) {
-            return whole(input, (path, length), options(0), feed);
-        }
-        let mut mailbox = mbox::Reader::new(input, MESSAGE_BYTES_MAX);
-        let mut message = Vec::new();
-        for ordinal in 0.. {
-            let source = format!("{path}#{ordinal}");
-            let wanted = match mailbox.next_message(&mut message)? {
-                None => return Ok(true),
-                Some(mbox::Found::TooLarge) => feed.failed(source, too_large()),
-                Some(mbox::Found::Message) => {
-                    feed.send(source, options(ordinal), std::mem::take(&mut message))
-                }
-            };
-            if !wanted {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-}
-
-/// Sends a file that is one message, about `length` bytes long.
-fn whole(
-    input: impl Read,
-    (path, length): (String, u64),
-    options: proto::PutOptions,
-    feed: &Feed,
-) -> io::Result<bool> {
-    // With room for all of it and one byte more, a file is one read and the read that finds its end.
-    let room = usize::try_from(length).unwrap_or(MESSAGE_BYTES_MAX).min(ROOM_BYTES_MAX) + 1;
-    let mut message = Vec::with_capacity(room);
-    let read = input.take(MESSAGE_BYTES_MAX as u64 + 1).read_to_end(&mut message)?;
-    if read > MESSAGE_BYTES_MAX {
-        return Ok(feed.failed(path, too_large()));
-    }
-    Ok(feed.send(path, options, message))
-}
-
-fn too_large() -> String {
-    format!("larger than {}.", human(MESSAGE_BYTES_MAX as u64))
 }
 
 /// The path as given, without what does not change its meaning.

@@ -12,6 +12,7 @@ use crate::failure::Result;
 use crate::output::Output;
 use crate::store::Store;
 
+pub mod analyze;
 pub mod compact;
 pub mod completions;
 pub mod demo;
@@ -56,6 +57,10 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Completions(args) => {
             completions::run(args, &mut output)?;
             return output.flush();
+        }
+        Command::Analyze(args) => {
+            let analyzed = analyze::run(args, &mut output).await;
+            return output.flush().and(analyzed);
         }
         Command::Demo(args) => {
             demo::run(args, &mut output).await?;
@@ -114,7 +119,11 @@ async fn dispatch(command: &Command, context: &mut Context) -> Result<()> {
         Command::Jobs => jobs::run(context).await,
         Command::Reopen => reopen::run(context).await,
         // These need no open store and have been run already.
-        Command::Demo(_) | Command::Completions(_) | Command::Inspect(_) | Command::RebuildCatalog => Ok(()),
+        Command::Analyze(_)
+        | Command::Demo(_)
+        | Command::Completions(_)
+        | Command::Inspect(_)
+        | Command::RebuildCatalog => Ok(()),
     }
 }
 

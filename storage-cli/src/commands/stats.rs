@@ -35,12 +35,14 @@ pub enum By {
     Codec,
     /// Messages and contents, bodies and attachments.
     Kind,
-    /// By media class.
+    /// By media class; reads the tables of all blocks, which takes a while on a large store.
     Media,
     /// By tenant.
     Tenant,
     /// By day.
     Day,
+    /// By what the files hold: compressed mail, and everything that is not mail.
+    Overhead,
 }
 
 impl By {
@@ -52,6 +54,7 @@ impl By {
             Self::Media => "media",
             Self::Tenant => "tenant",
             Self::Day => "day",
+            Self::Overhead => "overhead",
         }
     }
 }

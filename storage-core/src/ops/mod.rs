@@ -25,4 +25,5 @@ pub mod stream;
 mod survey;
 pub(crate) mod sweep;
 pub(crate) mod train;
+pub(crate) mod weigh;
 mod words;

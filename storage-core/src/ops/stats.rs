@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::media::MediaClass;
 use crate::model::Tier;
 use crate::ops::read::moved_away;
+use crate::ops::weigh;
 use crate::pack::FrameKind;
 use crate::pack::IndexEntry;
 use crate::report::Added;
@@ -220,23 +221,27 @@ pub(crate) async fn stats_by(
         StatsBy::Kind => Ok(by_kind(&sum(&store.catalog.statistics(key).await?))),
         StatsBy::Media => {
             let rows = store.catalog.objects_by_class(key).await?;
+            let weights = weigh::by_media(store, tenant).await?;
             let skeletons = sum(&store.catalog.statistics(key).await?);
             let first = StatsRow {
                 key: MediaClass::Skeleton.name().to_owned(),
                 objects: unsigned(skeletons.skeletons),
                 unique_bytes: unsigned(skeletons.skeleton_bytes),
+                stored_bytes: weights.of(MediaClass::Skeleton),
                 ..StatsRow::default()
             };
             let row = |(class, objects, unique_bytes)| StatsRow {
                 key: MediaClass::of_code(class).name().to_owned(),
                 objects,
                 unique_bytes,
+                stored_bytes: weights.of(MediaClass::of_code(class)),
                 ..StatsRow::default()
             };
             Ok(std::iter::once(first).chain(rows.into_iter().map(row)).collect())
         }
         StatsBy::Tenant => by_tenant(store, tenant).await,
         StatsBy::Day => by_day(store, tenant).await,
+        StatsBy::Overhead => weigh::by_overhead(store, tenant).await,
     }
 }
 
