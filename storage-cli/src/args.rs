@@ -11,6 +11,7 @@ use crate::commands::compact::CompactArgs;
 use crate::commands::completions::CompletionsArgs;
 use crate::commands::demo::DemoArgs;
 use crate::commands::dict::DictCommand;
+use crate::commands::erase::EraseArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::export::ExportArgs;
 use crate::commands::get::GetArgs;
@@ -93,6 +94,8 @@ pub enum Command {
     Update(UpdateArgs),
     /// Delete messages or contents.
     Rm(RmArgs),
+    /// Erase messages or contents: no file holds afterwards what only they had.
+    Erase(EraseArgs),
     /// Tell how much is stored, where, and what was saved.
     Stats(StatsArgs),
     /// Move what is old into colder tiers.

@@ -86,6 +86,12 @@ impl ReadCaches {
         self.indexes.invalidate(&pack);
     }
 
+    /// Forgets all content.
+    pub(crate) fn forget_content(&self) {
+        self.blocks.invalidate_all();
+        self.dictionaries.invalidate_all();
+    }
+
     /// The frames of a pack, if it is open.
     pub(crate) fn open_entries(&self, pack: Uuid) -> Option<OpenEntries> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).get(&pack).cloned().map(OpenEntries)

@@ -1,5 +1,6 @@
 //! The engine: opens a store, owns its doors, exposes the operations. Every operation itself is in `ops/`.
 
+mod erasing;
 mod integrity;
 mod upkeep;
 mod watch;

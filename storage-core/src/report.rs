@@ -1,5 +1,6 @@
 //! The plain data that upkeep and admin operations take and tell. No logic.
 
+mod erase;
 mod integrity;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,9 @@ use crate::clock::Timestamp;
 use crate::model::ItemKind;
 use crate::model::Tier;
 
+pub use erase::EraseOptions;
+pub use erase::EraseReport;
+pub use erase::EraseWhat;
 pub use integrity::Finding;
 pub use integrity::FindingKind;
 pub use integrity::RebuildReport;

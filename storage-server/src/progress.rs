@@ -8,6 +8,7 @@ use futures::stream::BoxStream;
 use storage_core::engine::Engine;
 use storage_core::error::Result as EngineResult;
 use storage_core::report::CompactOptions;
+use storage_core::report::EraseOptions;
 use storage_core::report::MigrateOptions;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
@@ -21,6 +22,7 @@ use tonic::Status;
 
 use crate::convert::admin::wire_compact;
 use crate::convert::admin::wire_progress;
+use crate::convert::erasing::wire_erase;
 use crate::convert::failed;
 use crate::jobs::Jobs;
 use crate::jobs::MigrationPermit;
@@ -67,6 +69,17 @@ pub(crate) fn compact(
     let engine = engine.clone();
     let work = async move |sender, stop| engine.compact(options, sender, stop).await;
     run(jobs, ("compact", wire_compact), work)
+}
+
+/// Starts an erasure.
+pub(crate) fn erase(
+    engine: &Engine,
+    jobs: &Jobs,
+    options: EraseOptions,
+) -> BoxStream<'static, Result<proto::EraseProgress, Status>> {
+    let engine = engine.clone();
+    let work = async move |sender, stop| engine.erase(options, sender, stop).await;
+    run(jobs, ("erase", wire_erase), work)
 }
 
 fn run<R: Send + 'static, P: 'static, F: Future<Output = EngineResult<R>> + Send + 'static>(

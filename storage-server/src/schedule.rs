@@ -1,5 +1,6 @@
-//! The nightly migration: at the times of a cron expression (UTC), apply the tier policy, compact and sweep. It waits for
-//! full blocks, which compaction would have to merge otherwise. A run that finds another migration going on is skipped.
+//! The nightly migration: at the times of a cron expression (UTC), apply the tier policy, compact, erase what is still to
+//! be erased, and sweep. It waits for full blocks, which compaction would have to merge otherwise. A run that finds another
+//! migration going on is skipped.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use storage_core::clock::Timestamp;
 use storage_core::engine::Engine;
 use storage_core::error::Result;
 use storage_core::report::CompactOptions;
+use storage_core::report::EraseOptions;
 use storage_core::report::MigrateOptions;
 use storage_core::report::SweepOptions;
 use tokio::sync::mpsc;
@@ -90,9 +92,29 @@ async fn migrate_compact_sweep(engine: &Engine, jobs: &Jobs) -> Result<()> {
     if jobs.stop().is_cancelled() {
         return Ok(());
     }
+    erase_pending(engine, jobs).await;
+    if jobs.stop().is_cancelled() {
+        return Ok(());
+    }
     let swept = engine.sweep(SweepOptions::default()).await?;
     tracing::info!(packs_deleted = swept.packs_deleted, bytes_deleted = swept.bytes_deleted, "swept");
     Ok(())
+}
+
+/// Erases what was left for later; nothing is rewritten where nothing was. A failure does not keep the sweep from its work.
+async fn erase_pending(engine: &Engine, jobs: &Jobs) {
+    let (sender, _reports) = mpsc::channel(1);
+    match engine.erase(EraseOptions::default(), sender, jobs.stop().child_token()).await {
+        Ok(done) if done.erased + done.pending == 0 => {}
+        Ok(done) => tracing::info!(
+            erased = done.erased,
+            pending = done.pending,
+            rewritten_bytes = done.rewritten_bytes,
+            packs_deleted = done.packs_deleted,
+            "erased"
+        ),
+        Err(error) => tracing::error!(?error, "what is to be erased is still there"),
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::Request;
+use tonic::Status;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -533,6 +534,53 @@ async fn compactions_report_and_end() {
     server.stop().await;
 }
 
+/// All answers of an erasure; the last one has `done` set.
+async fn erased(client: &mut Client, request: proto::EraseRequest) -> Result<proto::EraseProgress, Status> {
+    let mut answers = client.admin.erase(request).await?.into_inner();
+    let mut last = None;
+    while let Some(answer) = answers.message().await? {
+        assert!(last.is_none_or(|last: proto::EraseProgress| !last.done));
+        last = Some(answer);
+    }
+    Ok(last.unwrap())
+}
+
+#[tokio::test]
+async fn erasures_report_and_end() {
+    let server = TestServer::start().await;
+    let mut client = server.client().await;
+    for number in 1..=4 {
+        client.messages.put_message(put(&format!("m{number}"), message(number, 10_000))).await.unwrap();
+    }
+    let some = |ids: &[&str]| proto::EraseRequest {
+        message_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        ..Default::default()
+    };
+    let planned = erased(&mut client, proto::EraseRequest { dry_run: true, ..some(&["m1"]) }).await.unwrap();
+    assert!(planned.done && planned.planned_packs == 1 && planned.erased_at.is_none(), "{planned:?}");
+    let update = proto::UpdateRequest { id: "m2".to_owned(), hold: Some(true), ..Default::default() };
+    client.messages.update_message(update).await.unwrap();
+    let held = erased(&mut client, some(&["m1", "m2"])).await.unwrap_err();
+    assert!(held.code() == Code::FailedPrecondition && held.message().contains("hold"), "{held}");
+    let later = erased(&mut client, proto::EraseRequest { later: true, ..some(&["m1"]) }).await.unwrap();
+    assert_eq!((later.requested, later.pending, later.erased), (1, 1, 0));
+    let one = proto::EraseRequest {
+        what: Some(proto::erase_request::What::MessageId("m3".to_owned())),
+        ..Default::default()
+    };
+    let done = erased(&mut client, one).await.unwrap();
+    assert!(done.erased == 2 && done.pending == 0 && done.erased_at.is_some(), "{done:?}");
+    assert!(done.rewritten_bytes > 20_000 && done.packs_deleted == 1, "{done:?}");
+    for (id, there) in [("m1", false), ("m2", true), ("m3", false), ("m4", true)] {
+        assert_eq!(read(&mut client, id).await.is_ok(), there, "{id}");
+    }
+    let unknown = erased(&mut client, some(&["m9"])).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    let both = proto::EraseRequest { content_ids: vec!["c".to_owned()], ..some(&["m4"]) };
+    assert_eq!(erased(&mut client, both).await.unwrap_err().code(), Code::InvalidArgument);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn admin_calls_answer() {
     let server = TestServer::start().await;
@@ -582,7 +630,6 @@ async fn admin_calls_answer() {
     assert!(answer.done && !answer.applied && answer.found == 0, "{answer:?}");
 
     let missing = [
-        client.admin.erase(proto::EraseRequest::default()).await.unwrap_err(),
         client.admin.backup(proto::BackupRequest::default()).await.unwrap_err(),
         client.contents.find_similar(proto::FindSimilarRequest::default()).await.unwrap_err(),
     ];

@@ -17,6 +17,7 @@ pub mod compact;
 pub mod completions;
 pub mod demo;
 pub mod dict;
+pub mod erase;
 pub mod explain;
 pub mod export;
 pub mod get;
@@ -105,6 +106,7 @@ async fn dispatch(command: &Command, context: &mut Context) -> Result<()> {
         Command::List(args) => list::run(args, context).await,
         Command::Update(args) => update::run(args, context).await,
         Command::Rm(args) => rm::run(args, context).await,
+        Command::Erase(args) => erase::run(args, context).await,
         Command::Stats(args) => stats::run(args, context).await,
         Command::Migrate(args) => migrate::run(args, context).await,
         Command::Compact(args) => compact::run(args, context).await,
@@ -146,6 +148,10 @@ fn interrupted(command: &Command, stop: std::io::Result<()>) -> Failure {
         Command::Repair(_) => "Stopped while it looked for damage; what was mended before that stays mended.",
         Command::Compact(_) => {
             "The compaction stops at its next safe step. Nothing is lost; running it again continues."
+        }
+        Command::Erase(_) => {
+            "The erasure stops at its next safe step. What it was about is not found any more; erase again without ids to \
+             finish it."
         }
         _ => "Stopped.",
     })

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics is a test that failed")]
 
 mod analyze;
+mod erase;
 mod inspect;
 mod integrity;
 mod server;

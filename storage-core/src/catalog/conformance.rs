@@ -42,6 +42,7 @@ pub async fn check(factory: &dyn Factory) {
     integrity::quarantine(&fresh(factory).await).await;
     integrity::pages(&fresh(factory).await).await;
     integrity::restore(&fresh(factory).await).await;
+    integrity::erasures(&fresh(factory).await).await;
     for seed in 0..4 {
         let fixture = fresh(factory).await;
         random::statistics_add_up(&fixture, seed).await;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::catalog::Answer;
 use crate::catalog::rows::ItemDelete;
+use crate::catalog::rows::ItemErase;
 use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::ObjectRow;
 use crate::catalog::rows::StatisticsRow;
@@ -33,6 +34,8 @@ pub struct Restored {
     pub policies: Vec<(TenantKey, String)>,
     /// Callers' ids that stay gone. The items need not have existed here.
     pub deleted: Vec<ItemDelete>,
+    /// Items that were to be erased. Whether they were is looked at anew.
+    pub erased: Vec<ItemErase>,
     /// The highest sequence of a policy record.
     pub sequence: u64,
 }

@@ -8,6 +8,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+pub mod erasure;
 pub mod integrity;
 pub mod rows;
 pub mod sqlite;
@@ -15,6 +16,7 @@ pub mod sqlite;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
+use crate::catalog::erasure::Erasures;
 use crate::catalog::integrity::Integrity;
 use crate::catalog::rows::AccessRow;
 use crate::catalog::rows::CandidatePage;
@@ -52,7 +54,7 @@ use crate::pack::RecodedBytes;
 pub type Answer<'a, T> = BoxFuture<'a, Result<T>>;
 
 /// The catalog.
-pub trait Catalog: Integrity {
+pub trait Catalog: Integrity + Erasures {
     // Tenants
 
     /// All tenants, by key.
@@ -169,7 +171,7 @@ pub trait Catalog: Integrity {
     fn dead_packs(&self) -> Answer<'_, Vec<PackRow>>;
     /// Starts the grace period of these packs.
     fn condemn<'a>(&'a self, packs: &'a [PackKey], at: Timestamp) -> Answer<'a, ()>;
-    /// Drops deleted callers' ids older than `before`, and retired dictionaries that no pack needs.
+    /// Drops deleted callers' ids and done erasures older than `before`, and retired dictionaries that no pack needs.
     fn prune(&self, before: Timestamp) -> Answer<'_, ()>;
     /// Gives unused space of the database files back.
     fn shrink(&self) -> Answer<'_, ()>;

@@ -306,6 +306,45 @@ pub struct ItemDelete {
     pub deleted: Timestamp,
 }
 
+/// A deleted item whose bytes must not stay in any pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemErase {
+    /// The delete. The caller's id is what stands for it, not the id itself. The item may be gone already.
+    pub delete: ItemDelete,
+    /// The hashes of its skeleton and its objects; none where they are not known.
+    pub hashes: Vec<Sha256>,
+}
+
+/// An erasure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasureRow {
+    /// Its tenant.
+    pub tenant: TenantKey,
+    /// Message or content.
+    pub kind: ItemKind,
+    /// The server's id.
+    pub id: Uuid,
+    /// When it was asked for.
+    pub requested: Timestamp,
+    /// When nothing of it was left; none before that.
+    pub erased: Option<Timestamp>,
+    /// The hashes of its skeleton and its objects, until it is erased; none where they are not known.
+    pub hashes: Vec<Sha256>,
+}
+
+/// A deleted id of a caller's, and what takes its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneId {
+    /// Its tenant.
+    pub tenant: TenantKey,
+    /// Message or content.
+    pub kind: ItemKind,
+    /// The id.
+    pub from: String,
+    /// What stands for it.
+    pub to: String,
+}
+
 /// The new values of an item's changeable fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemChange {
@@ -346,6 +385,8 @@ pub enum LogChange {
     },
     /// An item was deleted.
     Delete(ItemDelete),
+    /// An item, perhaps a deleted one, is to be erased.
+    Erase(ItemErase),
     /// An item's fields changed.
     Update(ItemChange),
 }

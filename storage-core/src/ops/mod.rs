@@ -1,8 +1,10 @@
 //! One operation a file, its order of effects at the top.
 
 pub(crate) mod compact;
+pub(crate) mod erase;
 pub(crate) mod explain;
 pub mod get;
+mod hidden_id;
 mod holders;
 pub(crate) mod items;
 mod large_sink;

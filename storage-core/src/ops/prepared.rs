@@ -17,6 +17,7 @@ use crate::model::ItemKind;
 use crate::model::PutOptions;
 use crate::model::PutReceipt;
 use crate::model::Sha256;
+use crate::ops::hidden_id::hidden_id;
 use crate::ops::log::group::CallerKey;
 use crate::ops::read::sha256;
 use crate::pack::MessageRecord;
@@ -100,6 +101,11 @@ impl PreparedPut {
     /// What the caller calls it, unique among items of its kind.
     pub(crate) fn caller_key(&self) -> Option<CallerKey> {
         self.options.caller_id.clone().map(|id| (self.tenant.key, self.kind, id))
+    }
+
+    /// What stands for an id of its kind where that was erased.
+    pub(crate) fn hidden_id(&self, id: &str) -> String {
+        hidden_id(self.tenant.id, self.kind, id)
     }
 
     /// Skeleton and objects, decoded, once per reference.

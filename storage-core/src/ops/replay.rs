@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::catalog::rows::ItemChange;
 use crate::catalog::rows::ItemDelete;
+use crate::catalog::rows::ItemErase;
 use crate::catalog::rows::LogChange;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::NewItem;
@@ -30,6 +31,7 @@ use crate::pack::Origin;
 use crate::pack::PolicyRecord;
 use crate::pack::ScannedFrame;
 use crate::pack::TenantRecord;
+use crate::pack::Tombstone;
 use crate::store::Store;
 
 /// Replays the frames of one pack.
@@ -56,13 +58,7 @@ impl<'a> Replayer<'a> {
                 let tenant = self.tenant(tenant).await?;
                 for tombstone in frame.head.tombstones()? {
                     tombstone.caller_id.as_deref().map_or(Ok(()), replay_checks::name)?;
-                    commit.changes.push(LogChange::Delete(ItemDelete {
-                        tenant,
-                        kind: tombstone.kind,
-                        id: tombstone.item,
-                        caller_id: tombstone.caller_id,
-                        deleted: tombstone.deleted,
-                    }));
+                    commit.changes.push(deletion(tenant, tombstone));
                 }
             }
             FrameKind::Policy => {
@@ -215,6 +211,21 @@ pub(crate) fn item(
         labels: record.labels.clone(),
         parts: record.parts.iter().map(part).collect::<Result<_>>()?,
     })
+}
+
+/// What a tombstone says.
+pub(crate) fn deletion(tenant: TenantKey, tombstone: Tombstone) -> LogChange {
+    let delete = ItemDelete {
+        tenant,
+        kind: tombstone.kind,
+        id: tombstone.item,
+        caller_id: tombstone.caller_id,
+        deleted: tombstone.deleted,
+    };
+    match tombstone.erase {
+        Some(hashes) => LogChange::Erase(ItemErase { delete, hashes }),
+        None => LogChange::Delete(delete),
+    }
 }
 
 /// What a tenant's record says.

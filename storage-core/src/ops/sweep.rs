@@ -4,6 +4,7 @@
 //!
 //! A crash between the steps leaves a pack condemned, or its row without a file: recovery and the next sweep finish it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::ops::log::Request;
 use crate::ops::log::group::GONE_MILLIS;
 use crate::ops::read::moved_away;
 use crate::ops::survey::is_damage;
+use crate::ops::words::ItemName;
 use crate::pack::Frame;
 use crate::pack::FrameKind;
 use crate::pack::PackName;
@@ -45,23 +47,45 @@ pub(crate) async fn sweep(store: &Arc<Store>, log: &LogHandle, options: SweepOpt
         report.bytes_deleted = due.iter().map(|pack| pack.progress.bytes.total()).sum();
         return Ok(report);
     }
-    let due = tombstones_last(store, due).await?;
-    let holders = Holders::of(store, &due).await?;
-    for (position, pack) in due.iter().enumerate() {
-        let gone_before = due.get(..position).unwrap_or_default();
-        carry(store, log, pack, (&holders, gone_before)).await?;
-    }
-    if !due.is_empty() {
-        store.catalog.barrier().await?;
-        for pack in &due {
-            delete(store, pack).await?;
-            report.packs_deleted += 1;
-            report.bytes_deleted += pack.progress.bytes.total();
-        }
-    }
+    let removed = remove(store, log, due, &HashSet::new()).await?;
+    (report.packs_deleted, report.bytes_deleted) = (removed.packs, removed.bytes);
     store.catalog.shrink().await?;
     store.catalog.barrier().await?;
     Ok(report)
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Removed {
+    pub(crate) packs: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Removes packs that nothing is located in, whatever their grace: what outlives them is carried into the log, the catalog
+/// is made durable, the files go, then their rows. What is said of `erased` items besides that they are erased is not
+/// carried.
+pub(crate) async fn remove(
+    store: &Arc<Store>,
+    log: &LogHandle,
+    packs: Vec<PackRow>,
+    erased: &HashSet<ItemName>,
+) -> Result<Removed> {
+    let packs = tombstones_last(store, packs).await?;
+    let holders = Holders::of(store, &packs).await?;
+    for (position, pack) in packs.iter().enumerate() {
+        let gone_before = packs.get(..position).unwrap_or_default();
+        carry(store, log, pack, (&holders, gone_before, erased)).await?;
+    }
+    let mut removed = Removed::default();
+    if !packs.is_empty() {
+        store.catalog.barrier().await?;
+    }
+    for pack in &packs {
+        delete(store, pack).await?;
+        removed.packs += 1;
+        removed.bytes += pack.progress.bytes.total();
+    }
+    Ok(removed)
 }
 
 /// Starts the grace period of packs that are not needed any more.
@@ -129,7 +153,7 @@ async fn carry(
     store: &Arc<Store>,
     log: &LogHandle,
     pack: &PackRow,
-    (holders, gone_before): (&Holders, &[PackRow]),
+    (holders, gone_before, erased): (&Holders, &[PackRow], &HashSet<ItemName>),
 ) -> Result<()> {
     let index = match store.pack_index(pack.name).await {
         Ok(index) => index,
@@ -146,7 +170,8 @@ async fn carry(
         let frame = store.frame(pack.name, entry.ordinal).await?;
         let wanted = match entry.kind {
             FrameKind::Tombstone => {
-                holders.may_hold(entry.tenant, pack, gone_before) || is_recent(store, &frame)?
+                let needed = holders.may_hold(entry.tenant, pack, gone_before) || is_recent(store, &frame)?;
+                needed && !is_about_erased(&frame, erased)?
             }
             // The log leaves out policies that are not the newest word any more.
             _ => true,
@@ -165,6 +190,14 @@ async fn carry(
 fn is_recent(store: &Store, frame: &Frame) -> Result<bool> {
     let since = store.now().0.saturating_sub(GONE_MILLIS);
     Ok(frame.head().tombstones()?.iter().any(|tombstone| tombstone.deleted.0 > since))
+}
+
+/// Whether all that a frame of tombstones says is that erased items were deleted.
+fn is_about_erased(frame: &Frame, erased: &HashSet<ItemName>) -> Result<bool> {
+    let tenant = frame.header().tenant;
+    let mut tombstones = frame.head().tombstones()?.into_iter();
+    Ok(!erased.is_empty()
+        && tombstones.all(|record| record.erase.is_none() && erased.contains(&(tenant, record.item))))
 }
 
 async fn delete(store: &Store, pack: &PackRow) -> Result<()> {

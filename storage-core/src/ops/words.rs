@@ -49,7 +49,7 @@ impl About<'_> {
 pub(crate) struct Words {
     /// Deleted items.
     pub(crate) gone: HashSet<ItemName>,
-    /// Deletes that came with a caller's id, by their tenant. Only where the question was about everything.
+    /// Deletes that came with a caller's id, and erasures, by their tenant. Only where the question was about everything.
     pub(crate) deletes: Vec<(Uuid, Tombstone)>,
     /// The newest change of each item.
     pub(crate) newest: HashMap<ItemName, ItemRecord>,
@@ -124,7 +124,9 @@ impl Words {
                     if about.includes(&name) {
                         let _ = self.gone.insert(name);
                     }
-                    if matches!(about, About::Everything) && tombstone.caller_id.is_some() {
+                    if matches!(about, About::Everything)
+                        && (tombstone.caller_id.is_some() || tombstone.erase.is_some())
+                    {
                         self.deletes.push((tenant, tombstone));
                     }
                 }

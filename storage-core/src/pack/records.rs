@@ -26,6 +26,8 @@ pub(super) mod tag {
 
     pub(in crate::pack) const ITEM_KIND: u64 = 3;
     pub(in crate::pack) const ITEM_CALLER_ID: u64 = 4;
+    pub(in crate::pack) const ITEM_ERASED: u64 = 5;
+    pub(in crate::pack) const ERASED_HASH: u64 = 7;
 
     pub(in crate::pack) const TENANT_NAME: u64 = 3;
 
@@ -42,10 +44,13 @@ pub struct Tombstone {
     pub item: Uuid,
     /// Message or content.
     pub kind: ItemKind,
-    /// The caller's id, which stays taken for a while.
+    /// The caller's id, which stays taken for a while; what stands for it where the item is erased.
     pub caller_id: Option<String>,
     /// When it was deleted.
     pub deleted: Timestamp,
+    /// The item's bytes must not stay in any pack: the hashes of its skeleton and its objects. None for a mere delete;
+    /// empty where they are not known.
+    pub erase: Option<Vec<Sha256>>,
     /// Fields of a newer version.
     pub unknown: Fields,
 }
@@ -88,11 +93,18 @@ impl Record for Tombstone {
         body.moment_after(tag::CREATED, self.deleted);
         body.number(tag::ITEM_KIND, item_code(self.kind));
         body.text(tag::ITEM_CALLER_ID, self.caller_id.as_ref());
+        if let Some(hashes) = &self.erase {
+            body.number(tag::ITEM_ERASED, 1);
+            for hash in hashes {
+                body.bytes(tag::ERASED_HASH, &hash.0);
+            }
+        }
         body.unknown(&self.unknown);
     }
 
     fn read(table: &mut TableReader<'_>, mut body: Cursor<'_>) -> Result<Self> {
         let (mut item, mut kind, mut caller_id, mut deleted) = (None, 0, None, None);
+        let (mut erased, mut hashes) = (false, Vec::new());
         let mut unknown = Fields::default();
         while let Some((tag, value)) = next_field(&mut body)? {
             match tag {
@@ -100,11 +112,14 @@ impl Record for Tombstone {
                 tag::CREATED => deleted = Some(table.moment_after(value)?),
                 tag::ITEM_KIND => kind = value.only(Cursor::varint)?,
                 tag::ITEM_CALLER_ID => caller_id = Some(value.text()?),
+                tag::ITEM_ERASED => erased = value.only(Cursor::varint)? != 0,
+                tag::ERASED_HASH => hashes.push(Sha256(value.only(Cursor::array)?)),
                 _ => unknown.keep(tag, value.rest()),
             }
         }
         let (item, deleted) = (required(item, "id")?, required(deleted, "time")?);
-        Ok(Self { item, kind: item_from_code(kind)?, caller_id, deleted, unknown })
+        let erase = erased.then_some(hashes);
+        Ok(Self { item, kind: item_from_code(kind)?, caller_id, deleted, erase, unknown })
     }
 }
 

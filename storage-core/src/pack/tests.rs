@@ -204,6 +204,7 @@ fn tombstones() -> Vec<Tombstone> {
         kind,
         caller_id: (number == 1).then(|| "gone".to_owned()),
         deleted: Timestamp(9),
+        erase: (number == 2).then(|| vec![sha(b"one"), sha(b"two")]),
         unknown: unknown(),
     };
     vec![tombstone(1, ItemKind::Message), tombstone(2, ItemKind::Content)]

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::catalog::Answer;
 use crate::catalog::Catalog;
+use crate::catalog::erasure::Erasures;
 use crate::catalog::integrity::CheckedItem;
 use crate::catalog::integrity::Integrity;
 use crate::catalog::integrity::Restored;
@@ -16,7 +17,9 @@ use crate::catalog::rows::CandidatePage;
 use crate::catalog::rows::CopyChange;
 use crate::catalog::rows::DictionaryMove;
 use crate::catalog::rows::DictionaryRow;
+use crate::catalog::rows::ErasureRow;
 use crate::catalog::rows::FrameUse;
+use crate::catalog::rows::GoneId;
 use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::JobRow;
 use crate::catalog::rows::LocatedUnit;
@@ -125,6 +128,32 @@ impl Integrity for FaultyCatalog {
 
     fn sequence(&self) -> Answer<'_, u64> {
         self.read("sequence", self.inner.sequence())
+    }
+}
+
+impl Erasures for FaultyCatalog {
+    fn pending_erasures(&self) -> Answer<'_, Vec<ErasureRow>> {
+        self.read("pending_erasures", self.inner.pending_erasures())
+    }
+
+    fn erasure(&self, tenant: TenantKey, kind: ItemKind, id: Uuid) -> Answer<'_, Option<ErasureRow>> {
+        self.read("erasure", self.inner.erasure(tenant, kind, id))
+    }
+
+    fn end_erasures<'a>(&'a self, items: &'a [(TenantKey, ItemKind, Uuid)], at: Timestamp) -> Answer<'a, ()> {
+        self.write("end_erasures", self.inner.end_erasures(items, at))
+    }
+
+    fn hide_gone_ids<'a>(&'a self, ids: &'a [GoneId]) -> Answer<'a, ()> {
+        self.write("hide_gone_ids", self.inner.hide_gone_ids(ids))
+    }
+
+    fn retire_dictionaries<'a>(&'a self, dictionaries: &'a [DictionaryKey]) -> Answer<'a, ()> {
+        self.write("retire_dictionaries", self.inner.retire_dictionaries(dictionaries))
+    }
+
+    fn expunge(&self) -> Answer<'_, u64> {
+        self.write("expunge", self.inner.expunge())
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod commit;
 mod door;
+mod erasure;
 mod integrity;
 mod locations;
 mod state;

@@ -194,6 +194,7 @@ pub(crate) fn tombstones() -> Vec<Tombstone> {
         kind,
         caller_id: caller_id.map(str::to_owned),
         deleted: Timestamp(1_700_000_000_000 + i64::from(number)),
+        erase: None,
         unknown: if number == 1 { unknown() } else { Fields::default() },
     };
     vec![tombstone(1, ItemKind::Message, Some("gone")), tombstone(2, ItemKind::Content, None)]

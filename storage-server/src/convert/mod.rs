@@ -2,6 +2,7 @@
 //! data. This file holds the errors and the small shared types; it knows no service.
 
 pub mod admin;
+pub mod erasing;
 pub mod integrity;
 pub mod item;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tonic::async_trait;
 
 use crate::checks;
 use crate::convert::admin;
+use crate::convert::erasing;
 use crate::convert::failed;
 use crate::convert::integrity;
 use crate::convert::item;
@@ -193,8 +194,13 @@ impl AdminService for Admin {
 
     type EraseStream = BoxStream<'static, Result<proto::EraseProgress, Status>>;
 
-    async fn erase(&self, _: Request<proto::EraseRequest>) -> Result<Response<Self::EraseStream>, Status> {
-        Err(not_yet("Erase"))
+    async fn erase(
+        &self,
+        request: Request<proto::EraseRequest>,
+    ) -> Result<Response<Self::EraseStream>, Status> {
+        let tenant = tenant::optional(request.metadata())?;
+        let options = erasing::erase_options(tenant, request.into_inner())?;
+        Ok(Response::new(progress::erase(&self.engine, &self.jobs, options)))
     }
 
     type BackupStream = BoxStream<'static, Result<proto::BackupProgress, Status>>;

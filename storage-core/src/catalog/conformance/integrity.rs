@@ -7,7 +7,10 @@ use crate::catalog::conformance::fixture::hash;
 use crate::catalog::conformance::fixture::id;
 use crate::catalog::conformance::must;
 use crate::catalog::integrity::Restored;
+use crate::catalog::rows::GoneId;
 use crate::catalog::rows::ItemDelete;
+use crate::catalog::rows::ItemErase;
+use crate::catalog::rows::LogChange;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::ObjectRef;
 use crate::catalog::rows::Place;
@@ -106,8 +109,12 @@ pub(super) async fn restore(fixture: &Fixture) {
         caller_id: Some("gone".to_owned()),
         deleted: NOW,
     };
-    let restored =
-        Restored { policies: vec![(fixture.other, "{}".to_owned())], deleted: vec![deleted], sequence: 5 };
+    let restored = Restored {
+        policies: vec![(fixture.other, "{}".to_owned())],
+        deleted: vec![deleted],
+        sequence: 5,
+        ..Restored::default()
+    };
     must(catalog.restore(&restored).await);
     assert_eq!(must(catalog.sequence().await), 9);
     let ids = ["gone".to_owned()];
@@ -117,5 +124,50 @@ pub(super) async fn restore(fixture: &Fixture) {
     let tenants = must(catalog.tenants().await);
     let policies: Vec<Option<&str>> = tenants.iter().map(|row| row.policy.as_deref()).collect();
     assert_eq!(policies, [None, Some("{}")]);
+    assert_eq!(must(catalog.recount(3).await), 0, "nothing drifted");
+}
+
+/// Erasures are asked for once, are pending until they end, and hide the ids of callers.
+pub(super) async fn erasures(fixture: &Fixture) {
+    let catalog = &fixture.catalog;
+    let (tenant, kind) = (fixture.tenant, ItemKind::Message);
+    for number in 1..=3 {
+        fixture.add(number).await;
+    }
+    fixture.delete(2).await;
+    let erase = |number: u8, caller_id: Option<&str>| {
+        let caller_id = caller_id.map(str::to_owned);
+        let delete = ItemDelete { tenant, kind, id: id(number), caller_id, deleted: NOW };
+        LogChange::Erase(ItemErase { delete, hashes: vec![hash(number), hash(100)] })
+    };
+    let changes = vec![erase(1, Some("hidden 1")), erase(2, None), erase(1, Some("hidden 1"))];
+    must(catalog.commit(&LogCommit { changes, at: NOW, ..LogCommit::default() }).await);
+    assert!(fixture.find(1).await.is_none() && fixture.find(3).await.is_some());
+    let pending = must(catalog.pending_erasures().await);
+    let ids: Vec<_> = pending.iter().map(|row| row.id).collect();
+    assert_eq!(ids, [id(1), id(2)]);
+    assert!(pending.iter().all(|row| row.erased.is_none() && row.requested == NOW));
+    assert_eq!(pending.first().map(|row| row.hashes.clone()), Some(vec![hash(1), hash(100)]));
+
+    let hidden = [("caller 2", "hidden 2"), ("never there", "hidden 3")].map(|(from, to)| {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        GoneId { tenant, kind, from, to }
+    });
+    must(catalog.hide_gone_ids(&hidden).await);
+    let asked = ["caller 1", "caller 2", "hidden 1", "hidden 2", "hidden 3"].map(str::to_owned);
+    let mut gone = must(catalog.deleted_caller_ids(tenant, kind, &asked, Timestamp(NOW.0 - 1)).await);
+    gone.sort_unstable();
+    assert_eq!(gone, ["hidden 1", "hidden 2"]);
+
+    let later = Timestamp(NOW.0 + 7);
+    must(catalog.end_erasures(&[(tenant, kind, id(1)), (tenant, kind, id(9))], later).await);
+    let done = must(catalog.erasure(tenant, kind, id(1)).await);
+    assert_eq!(done.map(|row| (row.erased, row.hashes)), Some((Some(later), Vec::new())));
+    assert_eq!(must(catalog.pending_erasures().await).len(), 1);
+    assert!(must(catalog.erasure(fixture.other, kind, id(1)).await).is_none());
+    let _bytes = must(catalog.expunge().await);
+    must(catalog.prune(Timestamp(later.0 + 1)).await);
+    assert!(must(catalog.erasure(tenant, kind, id(1)).await).is_none());
+    assert!(must(catalog.erasure(tenant, kind, id(2)).await).is_some(), "it is not done");
     assert_eq!(must(catalog.recount(3).await), 0, "nothing drifted");
 }

@@ -243,6 +243,10 @@ pub(super) async fn dictionaries(fixture: &Fixture) {
     must(catalog.remove_pack(user).await);
     must(catalog.prune(NOW).await);
     assert_eq!(told(None).await, [(true, 0), (true, 0)]);
+    must(catalog.retire_dictionaries(keys.get(1..2).unwrap_or_default()).await);
+    assert_eq!(told(None).await, [(false, 0), (true, 0)]);
+    must(catalog.prune(NOW).await);
+    assert_eq!(told(None).await, [(true, 0)]);
 }
 
 pub(super) async fn recoding(fixture: &Fixture) {

@@ -19,6 +19,7 @@ use crate::catalog::rows::NewItem;
 use crate::catalog::rows::NewObject;
 use crate::catalog::rows::ObjectRef;
 use crate::catalog::rows::Statistics;
+use crate::catalog::sqlite::erasure;
 use crate::catalog::sqlite::failed;
 use crate::catalog::sqlite::fields::chunks;
 use crate::catalog::sqlite::fields::get;
@@ -254,6 +255,11 @@ async fn apply(
             audit(tx, *tenant, ("policy", None, policy.clone()), at).await
         }
         LogChange::Delete(delete) => delete_item(tx, delete, at, sums).await,
+        LogChange::Erase(erase) => {
+            delete_item(&mut *tx, &erase.delete, at, sums).await?;
+            keep_gone(&mut *tx, &erase.delete).await?;
+            erasure::add(tx, erase).await
+        }
         LogChange::Update(update) => update_item(tx, update, at).await,
     }
 }

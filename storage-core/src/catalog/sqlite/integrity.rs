@@ -21,6 +21,7 @@ use crate::catalog::sqlite::SqliteCatalog;
 use crate::catalog::sqlite::commit::blob;
 use crate::catalog::sqlite::commit::keep_gone;
 use crate::catalog::sqlite::commit::raise_sequence;
+use crate::catalog::sqlite::erasure;
 use crate::catalog::sqlite::failed;
 use crate::catalog::sqlite::fields::get;
 use crate::catalog::sqlite::fields::get_uuid;
@@ -282,6 +283,10 @@ async fn restore(pool: &SqlitePool, restored: &Restored) -> Result<()> {
     }
     for delete in &restored.deleted {
         keep_gone(&mut tx, delete).await?;
+    }
+    for erase in &restored.erased {
+        keep_gone(&mut tx, &erase.delete).await?;
+        erasure::add(&mut tx, erase).await?;
     }
     raise_sequence(&mut tx, restored.sequence).await?;
     tx.commit().await.map_err(failed("restoring"))

@@ -7,6 +7,7 @@
 mod commit;
 mod compact;
 mod dictionaries;
+mod erasure;
 mod fields;
 mod insight;
 mod integrity;

@@ -96,6 +96,11 @@ pub(super) async fn prune(pool: &SqlitePool, before: Timestamp) -> Result<()> {
         .execute(&mut *tx)
         .await
         .map_err(failed("pruning"))?;
+    let _ = sqlx::query("DELETE FROM email_erasures WHERE erased < ?")
+        .bind(before.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed("pruning"))?;
     let _ = sqlx::query(
         "DELETE FROM content_dictionaries WHERE state = 1 AND id NOT IN \
          (SELECT dictionary_id FROM content_pack_dictionaries)",

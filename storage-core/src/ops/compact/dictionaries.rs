@@ -71,6 +71,23 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Samples classes anew whose dictionary must go, from what they have in the archive.
+    pub(super) async fn replace_dictionaries(
+        &mut self,
+        tenant: &TenantRow,
+        classes: &BTreeSet<MediaClass>,
+    ) -> Result<()> {
+        for (class, archived) in self.archived_text(tenant) {
+            let bytes: u64 = archived.iter().map(|used| used.bytes).sum();
+            let lacking = dictionary::active(self.store, tenant, class).await?.is_none();
+            let wanted = lacking && classes.contains(&class) && self.is_due((tenant, class), None, bytes);
+            if wanted && !self.mover.over() && self.renew((tenant, class), None, &archived).await? {
+                self.mover.report.dictionaries_made += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// A tenant's blocks of text in the archive, by class.
     fn archived_text(&self, tenant: &TenantRow) -> BTreeMap<MediaClass, Vec<FrameUse>> {
         let archive: BTreeSet<PackKey> = self
@@ -190,11 +207,15 @@ impl Run<'_> {
         Ok(outdated)
     }
 
-    /// Moves the frames of dictionaries out of packs that are emptied.
-    pub(super) async fn move_dictionaries(&mut self, packs: &BTreeSet<PackKey>) -> Result<()> {
+    /// Moves the frames of dictionaries out of packs that are emptied, but for `barred` ones.
+    pub(super) async fn move_dictionaries(
+        &mut self,
+        packs: &BTreeSet<PackKey>,
+        barred: &BTreeSet<Uuid>,
+    ) -> Result<()> {
         // Rows as they are now: this run may have made some.
         for row in self.store.catalog.dictionaries(None).await? {
-            let needed = row.active || row.packs > 0;
+            let needed = (row.active || row.packs > 0) && !barred.contains(&row.dictionary.id);
             if needed && packs.contains(&row.dictionary.pack) && !self.mover.over() {
                 self.move_dictionary(row).await?;
             }

@@ -9,8 +9,11 @@
 //! A run that is killed at any step loses the packs it was writing and nothing else; the next run plans anew.
 
 mod dictionaries;
+mod forced;
 mod frames;
 mod plan;
 mod run;
 
+pub(crate) use forced::Forced;
+pub(crate) use forced::empty;
 pub(crate) use run::compact;

@@ -1,5 +1,6 @@
 //! One compaction run: the plan, then every tenant, then the dictionaries. See the order in the module above.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -63,11 +64,7 @@ pub(crate) async fn compact(
         Some(name) => Some(store.tenant(name).await?.key),
         None => None,
     };
-    let known = Known {
-        packs: packs(store).await?,
-        uses: store.catalog.frames_in_use().await?,
-        dictionaries: store.catalog.dictionaries(None).await?,
-    };
+    let known = known(store).await?;
     let rules = Rules { only, dead_percent_min: options.dead_percent_min, now: store.now() };
     let plan = plan(&known, rules);
     let bounds = Bounds { bytes_max: options.bytes_max, bytes_per_second_max: options.bytes_per_second_max };
@@ -78,6 +75,15 @@ pub(crate) async fn compact(
         run.execute(plan, rules).await?;
     }
     Ok(run.mover.report)
+}
+
+/// What the catalog says now.
+pub(super) async fn known(store: &Store) -> Result<Known> {
+    Ok(Known {
+        packs: packs(store).await?,
+        uses: store.catalog.frames_in_use().await?,
+        dictionaries: store.catalog.dictionaries(None).await?,
+    })
 }
 
 /// All packs, with what their streams stand for as their decoded bytes: that is what the needed bytes are compared with.
@@ -103,7 +109,7 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn count(&mut self, plan: &Plan) {
+    pub(super) fn count(&mut self, plan: &Plan) {
         let report = &mut self.mover.report;
         report.planned_packs = plan.packs.len() as u64;
         for frame in plan.frames.values().flatten() {
@@ -132,7 +138,7 @@ impl Run<'_> {
             }
         }
         if done.is_ok() && !self.mover.over() {
-            done = self.move_dictionaries(&plan.packs).await;
+            done = self.move_dictionaries(&plan.packs, &BTreeSet::new()).await;
         }
         // Packs that are complete so far count even where something after them failed.
         self.mover.finish().await?;

@@ -109,6 +109,9 @@ impl Log {
                 let when = (now, self.store.next_sequence(now));
                 Ok(Some(self::update((tenant.id, tenant.key), row, update, when)?))
             }
+            Change::Erase { tenant, kind, id, remains } => {
+                self.erasing(tenant, (*kind, *id), remains, now).await
+            }
         }
     }
 
@@ -152,9 +155,9 @@ fn subject(change: &Change) -> (Option<TenantKey>, Option<Uuid>, String) {
     match change {
         Change::CreateTenant { name } => (None, None, name.clone()),
         Change::SetPolicy { tenant, .. } => (Some(tenant.key), None, String::new()),
-        Change::Delete { tenant, id, .. } | Change::Update { tenant, id, .. } => {
-            (Some(tenant.key), Some(*id), String::new())
-        }
+        Change::Delete { tenant, id, .. }
+        | Change::Update { tenant, id, .. }
+        | Change::Erase { tenant, id, .. } => (Some(tenant.key), Some(*id), String::new()),
     }
 }
 
@@ -163,7 +166,8 @@ async fn find(store: &Store, tenant: TenantKey, kind: ItemKind, id: Uuid) -> Res
     found.ok_or_else(|| Error::not_found(format!("There is no {} {id}.", kind.name())))
 }
 
-fn check_deletable(row: &ItemRow, now: Timestamp) -> Result<()> {
+/// Whether nothing forbids to delete an item.
+pub(crate) fn check_deletable(row: &ItemRow, now: Timestamp) -> Result<()> {
     if row.hold {
         return Err(Error::precondition("It is under a hold. Lift the hold first."));
     }
@@ -179,6 +183,7 @@ fn delete(tenant: Uuid, key: TenantKey, row: &ItemRow, now: Timestamp) -> Result
         kind: row.kind,
         caller_id: row.caller_id.clone(),
         deleted: now,
+        erase: None,
         unknown: Fields::default(),
     };
     let frame = tombstone_frame(tenant, &[tombstone], &Codec::None)?;

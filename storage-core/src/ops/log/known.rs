@@ -30,6 +30,7 @@ use crate::store::Store;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     items: HashMap<CallerKey, ItemRow>,
+    /// Ids of deleted items, and what stands for those of erased ones.
     gone: HashSet<CallerKey>,
     /// Objects that a put need not bring.
     pub(super) objects: HashMap<ObjectHash, (ObjectKey, u64)>,
@@ -109,7 +110,8 @@ impl Known {
         if let Some(row) = self.items.get(&key) {
             return Some(put.repeat(row));
         }
-        self.gone.contains(&key).then(|| {
+        let hidden = (key.0, key.1, put.hidden_id(&key.2));
+        (self.gone.contains(&key) || self.gone.contains(&hidden)).then(|| {
             Err(Error::precondition(
                 "An item with this id was deleted less than 30 days ago. Store it under another id if it is wanted again.",
             ))
@@ -125,18 +127,21 @@ pub(super) async fn look_up<'a>(
 ) -> Result<Known> {
     // In the order of keys, so that the same puts make the same calls.
     let mut ids: BTreeMap<(TenantKey, ItemKind), Vec<String>> = BTreeMap::new();
+    let mut gone = ids.clone();
     let mut hashes: BTreeMap<TenantKey, Vec<Sha256>> = BTreeMap::new();
     for put in puts {
         if let Some(id) = &put.options.caller_id {
             ids.entry((put.tenant.key, put.kind)).or_default().push(id.clone());
+            gone.entry((put.tenant.key, put.kind)).or_default().extend([id.clone(), put.hidden_id(id)]);
         }
         hashes.entry(put.tenant.key).or_default().extend(put.objects.iter().map(|object| object.sha256));
     }
     let since = Timestamp(now.0.saturating_sub(GONE_MILLIS));
-    let by_id = try_join_all(ids.into_iter().map(async |((tenant, kind), ids)| {
+    let by_id = try_join_all(ids.into_iter().zip(gone.into_values()).map(async |(ids, gone)| {
+        let ((tenant, kind), ids) = ids;
         let (items, gone) = futures::try_join!(
             store.catalog.items_by_caller_id(tenant, kind, &ids),
-            store.catalog.deleted_caller_ids(tenant, kind, &ids, since)
+            store.catalog.deleted_caller_ids(tenant, kind, &gone, since)
         )?;
         Ok::<_, Error>((tenant, kind, items, gone))
     }));

@@ -15,8 +15,9 @@
 //! after 3 is replayed by `ops/recover.rs`; whoever was not acknowledged may then find the put done or not done.
 
 mod carry;
-mod changes;
+pub(crate) mod changes;
 mod commit;
+mod erasing;
 pub(crate) mod group;
 mod known;
 mod mend;
@@ -38,6 +39,7 @@ use crate::error::Result;
 use crate::model::ItemKind;
 use crate::model::ItemUpdate;
 use crate::model::PutReceipt;
+use crate::model::Sha256;
 use crate::ops::log::commit::Committer;
 use crate::ops::log::pack::OpenPack;
 use crate::ops::prepared::PreparedPut;
@@ -70,10 +72,40 @@ pub(crate) struct LargePut {
 /// A change other than a put.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    CreateTenant { name: String },
-    SetPolicy { tenant: Arc<TenantRow>, policy: Option<TierPolicy> },
-    Delete { tenant: Arc<TenantRow>, kind: ItemKind, id: Uuid },
-    Update { tenant: Arc<TenantRow>, kind: ItemKind, id: Uuid, update: ItemUpdate },
+    CreateTenant {
+        name: String,
+    },
+    SetPolicy {
+        tenant: Arc<TenantRow>,
+        policy: Option<TierPolicy>,
+    },
+    Delete {
+        tenant: Arc<TenantRow>,
+        kind: ItemKind,
+        id: Uuid,
+    },
+    Update {
+        tenant: Arc<TenantRow>,
+        kind: ItemKind,
+        id: Uuid,
+        update: ItemUpdate,
+    },
+    /// Deletes the item, if it is there, and notes that its bytes must go.
+    Erase {
+        tenant: Arc<TenantRow>,
+        kind: ItemKind,
+        id: Uuid,
+        remains: Remains,
+    },
+}
+
+/// What is known of an item that is to be erased.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Remains {
+    /// The hashes of its skeleton and its objects; none where no record of it is left.
+    pub(crate) hashes: Vec<Sha256>,
+    /// The caller's id of an item that was deleted before.
+    pub(crate) caller_id: Option<String>,
 }
 
 /// What the log is asked to do.

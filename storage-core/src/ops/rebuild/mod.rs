@@ -24,7 +24,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::catalog::integrity::Restored;
-use crate::catalog::rows::ItemDelete;
 use crate::catalog::rows::LogChange;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::TenantRow;
@@ -33,6 +32,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::ops::log::group::GONE_MILLIS;
 use crate::ops::rebuild::packs::Found;
+use crate::ops::replay::deletion;
 use crate::ops::replay_checks;
 use crate::ops::words::About;
 use crate::ops::words::Speaker;
@@ -110,17 +110,19 @@ impl Rebuild<'_> {
                 restored.policies.push((row.key, json.clone()));
             }
         }
-        for (tenant, tombstone) in std::mem::take(&mut self.words.deletes) {
+        for (tenant, mut tombstone) in std::mem::take(&mut self.words.deletes) {
             let named = tombstone.caller_id.as_deref().is_some_and(|id| replay_checks::name(id).is_ok());
             let recent = named && tombstone.deleted.0 > since;
-            if let Some(row) = self.tenants.get(&tenant).filter(|_| recent) {
-                restored.deleted.push(ItemDelete {
-                    tenant: row.key,
-                    kind: tombstone.kind,
-                    id: tombstone.item,
-                    caller_id: tombstone.caller_id,
-                    deleted: tombstone.deleted,
-                });
+            if !recent {
+                tombstone.caller_id = None;
+            }
+            let Some(row) = self.tenants.get(&tenant) else {
+                continue;
+            };
+            match deletion(row.key, tombstone) {
+                LogChange::Erase(erase) => restored.erased.push(erase),
+                LogChange::Delete(delete) if recent => restored.deleted.push(delete),
+                _ => {}
             }
         }
         self.store.catalog.restore(&restored).await?;

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use crate::catalog::rows::ItemChange;
-use crate::catalog::rows::ItemDelete;
 use crate::catalog::rows::LogChange;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::NewObject;
@@ -17,6 +16,7 @@ use crate::ops::read::message_in;
 use crate::ops::rebuild::with_change;
 use crate::ops::repair::Deed;
 use crate::ops::repair::Repair;
+use crate::ops::replay::deletion;
 use crate::ops::replay::item;
 use crate::pack::EntryBody;
 use crate::pack::MessageRecord;
@@ -111,14 +111,7 @@ impl Repair<'_> {
         let Some(tombstone) = tombstones.into_iter().find(|tombstone| tombstone.item == id) else {
             return Ok(("Nothing: the tombstone is gone.".to_owned(), false));
         };
-        let delete = ItemDelete {
-            tenant: tenant.key,
-            kind: tombstone.kind,
-            id,
-            caller_id: tombstone.caller_id,
-            deleted: tombstone.deleted,
-        };
-        let changes = vec![LogChange::Delete(delete)];
+        let changes = vec![deletion(tenant.key, tombstone)];
         self.commit(LogCommit { changes, at: self.store.now(), ..LogCommit::default() }).await?;
         Ok(("Its row is removed.".to_owned(), true))
     }

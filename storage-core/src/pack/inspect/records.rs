@@ -115,6 +115,9 @@ pub(super) fn tombstone(record: &Tombstone) -> Reading {
         .word("kind", item_kind(record.kind))
         .signed("deleted", record.deleted.0)
         .text_opt("caller_id", record.caller_id.as_ref());
+    for hash in record.erase.iter().flatten() {
+        reading = reading.word("erased", hash);
+    }
     unknown(&record.unknown, &mut reading);
     reading
 }

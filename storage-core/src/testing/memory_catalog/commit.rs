@@ -86,6 +86,10 @@ impl State {
                     row.policy.clone_from(policy);
                 }
                 LogChange::Delete(delete) => self.delete(delete, day)?,
+                LogChange::Erase(erase) => {
+                    self.delete(&erase.delete, day)?;
+                    self.add_erasure(erase);
+                }
                 LogChange::Update(update) => self.update(update),
             }
         }

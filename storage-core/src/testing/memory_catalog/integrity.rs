@@ -120,6 +120,7 @@ impl Integrity for MemoryCatalog {
                     }
                 }
                 restored.deleted.iter().for_each(|delete| state.keep_gone(delete));
+                restored.erased.iter().for_each(|erase| state.add_erasure(erase));
                 state.sequence = state.sequence.max(restored.sequence);
                 Ok(())
             })

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use crate::catalog::rows::DictionaryRow;
+use crate::catalog::rows::ErasureRow;
 use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::JobRow;
 use crate::catalog::rows::Location;
@@ -90,6 +91,8 @@ pub(super) struct State {
     pub(super) checked: BTreeMap<PackKey, Timestamp>,
     /// The highest sequence of a policy record.
     pub(super) sequence: u64,
+    /// In the order they were asked for.
+    pub(super) erasures: Vec<ErasureRow>,
 }
 
 /// The error of a row that must not be: what a database's constraint answers.

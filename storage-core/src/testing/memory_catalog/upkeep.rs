@@ -150,6 +150,7 @@ impl State {
 
     pub(super) fn prune(&mut self, before: Timestamp) {
         self.gone.retain(|_, deleted| *deleted >= before);
+        self.erasures.retain(|row| row.erased.is_none_or(|erased| erased >= before));
         let needed: BTreeSet<DictionaryKey> = self.needed.iter().map(|(_, key)| *key).collect();
         self.dictionaries.retain(|key, dictionary| dictionary.active || needed.contains(key));
     }
