@@ -356,17 +356,26 @@ impl ItemKind {
 pub struct DictionaryInfo {
     /// Its permanent id.
     pub id: Uuid,
-    /// The tenant's name; `(built in)` for the one shared by small tenants.
+    /// The tenant's name; empty for the built-in one, which small tenants share.
     pub tenant: String,
     /// The content class it was made for.
     pub class: String,
-    /// `trained` or `sampled`.
+    /// `trained`, `sampled`, or `built in`.
     pub origin: String,
+    /// Which one of its tenant and class it is, from 1; 0 where that was not noted.
+    pub version: u32,
+    /// `active`: new blocks use it. `retired`: it stays while blocks need it. `damaged`: it cannot be read.
+    pub state: String,
+    /// Skeletons and objects that it was sampled from.
+    pub samples: u64,
+    /// Decoded bytes that are in use in blocks that need it.
+    pub served_bytes: u64,
     /// Bytes of the dictionary, and of its frame.
     pub bytes: u64,
     /// See above.
     pub stored_bytes: u64,
-    /// What it saved on a held-out sample: 1 - with / without.
+    /// What it saved on a held-out sample when it was made: 1 - with / without. 0 for the built-in one, which is tried
+    /// on each class anew.
     pub gain: f64,
     /// When it was made.
     pub created: i64,

@@ -62,6 +62,8 @@ pub(crate) struct Store {
     pub(crate) background: Workers,
     /// Bytes of a tenant's class when a dictionary for it was last tried in vain.
     pub(crate) dictionary_trials: Mutex<HashMap<(TenantKey, u8), u64>>,
+    /// Bytes of a tenant's class when its dictionary was last tried on what came since.
+    pub(crate) drift_trials: Mutex<HashMap<(TenantKey, u8), u64>>,
     /// Bytes of puts in flight.
     pub(crate) put_memory: Budget<TenantKey>,
     /// Bytes of answers that were made and not taken yet.
@@ -87,6 +89,7 @@ impl Store {
             latencies: Latencies::default(),
             counters: Counters::default(),
             dictionary_trials: Mutex::default(),
+            drift_trials: Mutex::default(),
             foreground: Workers::new(workers * 2),
             background: Workers::new(workers),
             put_memory: budget(settings.put_memory_bytes),

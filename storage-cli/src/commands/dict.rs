@@ -14,7 +14,7 @@ use crate::wire::rfc3339;
 pub enum DictCommand {
     /// Make new dictionaries from a tenant's mail.
     Train,
-    /// List dictionaries, of one tenant if --tenant names it.
+    /// List dictionaries, of one tenant if --tenant names it, and the built-in one, which small tenants share.
     Ls,
 }
 
@@ -29,6 +29,10 @@ struct Dictionary {
     gain: f64,
     created: Option<String>,
     packs: u64,
+    version: u32,
+    state: String,
+    samples: u64,
+    served_bytes: u64,
 }
 
 impl From<proto::Dictionary> for Dictionary {
@@ -43,6 +47,10 @@ impl From<proto::Dictionary> for Dictionary {
             gain: dictionary.gain,
             created: dictionary.created.as_ref().map(rfc3339),
             packs: dictionary.packs,
+            version: dictionary.version,
+            state: dictionary.state,
+            samples: dictionary.samples,
+            served_bytes: dictionary.served_bytes,
         }
     }
 }
@@ -72,14 +80,21 @@ pub async fn run(command: &DictCommand, context: &mut Context) -> Result<()> {
             dictionary.id,
             dictionary.tenant,
             dictionary.class,
+            dictionary.version.to_string(),
+            dictionary.state,
             dictionary.origin,
+            dictionary.samples.to_string(),
             human(dictionary.bytes),
             human(dictionary.stored_bytes),
             format!("{:.1} %", dictionary.gain * 100.0),
+            human(dictionary.served_bytes),
             dictionary.packs.to_string(),
             dictionary.created.unwrap_or_default(),
         ]
     });
-    let headers = ["id", "tenant", "class", "origin", ">size", ">stored", ">gain", ">packs", "created"];
+    let headers = [
+        "id", "tenant", "class", ">version", "state", "origin", ">samples", ">size", ">stored", ">gain",
+        ">serves", ">packs", "created",
+    ];
     context.output.table(&headers, rows)
 }

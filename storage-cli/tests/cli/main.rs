@@ -17,6 +17,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use serde_json::json;
+use storage_fixtures::rng::Rng;
 use support::Sandbox;
 use support::program;
 use support::run_in;
@@ -208,6 +209,47 @@ fn migrate_and_sweep_report_in_json() {
     assert_eq!(stats["tiers"][3]["tier"], "archive");
     assert!(stats["tiers"][3]["objects"].as_u64().unwrap() > 0);
     assert!(!sandbox.json(&["stats", "--by", "tier"]).is_empty());
+}
+
+#[test]
+fn dictionaries_are_listed_with_what_they_serve() {
+    let sandbox = Sandbox::new();
+    let _ = sandbox.write("m.eml", b"Subject: short\n\nbody\n");
+    let _ = sandbox.document(&["put", "m.eml"]);
+    let listed = sandbox.json(&["dict", "ls"]);
+    assert_eq!(listed.len(), 1, "the one that small tenants share: {listed:?}");
+    let built_in = &listed[0];
+    assert_eq!(
+        (&built_in["origin"], &built_in["state"], &built_in["tenant"]),
+        (&json!("built in"), &json!("active"), &json!(""))
+    );
+    assert_eq!((&built_in["served_bytes"], &built_in["samples"]), (&json!(0), &json!(0)));
+
+    let mut rng = Rng::new(10);
+    let paragraphs: Vec<String> = (0..60).map(|_| rng.hex(1_000)).collect();
+    for number in 0..130 {
+        let mut text = format!("Subject: {number}\n\n");
+        for _ in 0..10 {
+            let paragraph: &String = rng.pick(&paragraphs);
+            text.push_str(paragraph);
+            text.push('\n');
+        }
+        let _ = sandbox.write(&format!("mail/{number}.eml"), text.as_bytes());
+    }
+    let _ = sandbox.document(&["import", "mail"]);
+    let _ = sandbox.document(&["migrate", "--to", "archive"]);
+    let listed = sandbox.json(&["dict", "ls"]);
+    let sampled: Vec<_> = listed.iter().filter(|row| row["origin"] == "sampled").collect();
+    assert_eq!(sampled.len(), 1, "{listed:?}");
+    let told = sampled[0];
+    assert_eq!(
+        (&told["version"], &told["state"], &told["class"], &told["tenant"]),
+        (&json!(1), &json!("active"), &json!("text"), &json!("default"))
+    );
+    assert!(told["gain"].as_f64().unwrap() > 0.01 && told["samples"].as_u64().unwrap() > 1, "{told}");
+    assert!(told["served_bytes"].as_u64().unwrap() > 1_000_000 && told["packs"] == 1, "{told}");
+    let text = String::from_utf8(sandbox.run(&["dict", "ls"]).stdout).unwrap();
+    assert!(text.contains("version") && text.contains("serves") && text.contains("built in"), "{text}");
 }
 
 #[test]

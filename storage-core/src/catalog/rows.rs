@@ -558,6 +558,8 @@ pub struct NewDictionary {
     pub class: u8,
     /// Trained (true) or sampled.
     pub trained: bool,
+    /// Which one of its tenant and class it is, from 1; 0 where that was not noted.
+    pub version: u32,
     /// The pack that holds it.
     pub pack: PackKey,
     /// Its frame.

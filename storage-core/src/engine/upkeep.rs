@@ -141,6 +141,12 @@ impl Engine {
         train::list(self.store(), tenant.as_deref()).await
     }
 
+    /// The dictionary that small tenants share, and what of one tenant or all needs it.
+    pub async fn built_in_dictionary(&self, tenant: Option<&str>) -> Result<Option<DictionaryInfo>> {
+        let tenant = self.tenant_opt(tenant).await?;
+        train::built_in(self.store(), tenant.as_deref()).await
+    }
+
     /// What is stored and what was saved, of one tenant or all.
     pub async fn stats(&self, tenant: Option<&str>) -> Result<Stats> {
         let tenant = self.tenant_opt(tenant).await?;

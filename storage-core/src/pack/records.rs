@@ -35,6 +35,7 @@ pub(super) mod tag {
     pub(in crate::pack) const DICTIONARY_KIND: u64 = 4;
     pub(in crate::pack) const DICTIONARY_GAIN: u64 = 5;
     pub(in crate::pack) const DICTIONARY_SAMPLED: u64 = 6;
+    pub(in crate::pack) const DICTIONARY_VERSION: u64 = 7;
 }
 
 /// A delete of a message or content.
@@ -77,6 +78,8 @@ pub struct DictionaryRecord {
     pub class: u8,
     /// Trained, or sampled raw content.
     pub kind: DictionaryKind,
+    /// Which one of its tenant and class it is, from 1; 0 where that was not noted.
+    pub version: u32,
     /// When it was made.
     pub created: Timestamp,
     /// Share of the bytes it saved when it was tried.
@@ -158,6 +161,7 @@ impl Record for DictionaryRecord {
         };
         body.number(tag::DICTIONARY_KIND, kind);
         body.bytes(tag::DICTIONARY_GAIN, &self.gain.to_bits().to_le_bytes());
+        body.number(tag::DICTIONARY_VERSION, u64::from(self.version));
         for sampled in &self.sampled {
             body.verbatim(tag::DICTIONARY_SAMPLED, &sampled.0);
         }
@@ -166,7 +170,7 @@ impl Record for DictionaryRecord {
 
     fn read(table: &mut TableReader<'_>, mut body: Cursor<'_>) -> Result<Self> {
         let (mut id, mut created, mut class, mut kind, mut gain) = (None, None, 0, 0, 0.0);
-        let (mut sampled, mut unknown_fields) = (Vec::new(), Fields::default());
+        let (mut sampled, mut version, mut unknown_fields) = (Vec::new(), 0, Fields::default());
         while let Some((tag, value)) = next_field(&mut body)? {
             match tag {
                 tag::ID => id = Some(table.id(value)?),
@@ -174,6 +178,7 @@ impl Record for DictionaryRecord {
                 tag::DICTIONARY_CLASS => class = narrow(value.only(Cursor::varint)?)?,
                 tag::DICTIONARY_KIND => kind = value.only(Cursor::varint)?,
                 tag::DICTIONARY_GAIN => gain = f64::from_bits(value.only(Cursor::u64)?),
+                tag::DICTIONARY_VERSION => version = value.only(Cursor::varint_u32)?,
                 tag::DICTIONARY_SAMPLED => sampled.push(Sha256(table.verbatim(&value)?)),
                 _ => unknown_fields.keep(tag, value.rest()),
             }
@@ -184,6 +189,6 @@ impl Record for DictionaryRecord {
             other => return Err(unknown("dictionary kind", other)),
         };
         let (id, created) = (required(id, "id")?, required(created, "time")?);
-        Ok(Self { id, class, kind, created, gain, sampled, unknown: unknown_fields })
+        Ok(Self { id, class, kind, version, created, gain, sampled, unknown: unknown_fields })
     }
 }

@@ -192,6 +192,7 @@ fn dictionary_record() -> DictionaryRecord {
         class: 2,
         kind: DictionaryKind::RawContent,
         created: Timestamp(3),
+        version: 3,
         gain: 0.25,
         sampled: vec![sha(b"one"), sha(b"two")],
         unknown: unknown(),

@@ -48,7 +48,7 @@ pub struct EraseReport {
     pub planned_bytes: u64,
     /// Decoded bytes that were written again.
     pub decoded_bytes: u64,
-    /// Bytes of the frames that were written, as stored: what the erasure cost.
+    /// Bytes of the frames that were written, as stored, new dictionaries included: what the erasure cost.
     pub rewritten_bytes: u64,
     /// Bytes of the catalog, which was written anew.
     pub catalog_bytes: u64,

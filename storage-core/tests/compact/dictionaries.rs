@@ -79,3 +79,66 @@ async fn a_grown_class_gets_a_dictionary_which_moves_later() {
     assert!(shelf.packs().len() <= 2, "only what the log carries and the dictionary: {:?}", shelf.packs());
     shelf.close().await;
 }
+
+/// Letters of other paragraphs than the dictionary knows: it has drifted, and is followed by one that knows them. Both
+/// serve what was written with them. When nothing is left, both go.
+#[tokio::test]
+async fn a_dictionary_that_has_drifted_is_followed_by_another_and_goes_when_nothing_needs_it() {
+    let mut shelf = Shelf::open().await;
+    put_letters(&mut shelf, 1, 200).await;
+    shelf.migrate_to(Tier::Archive).await;
+    shelf.sweep().await;
+    let first = shelf.engine.dictionaries(None).await.unwrap();
+    assert_eq!(first.len(), 1);
+    let mut rng = Rng::new(2);
+    let others: Vec<String> = (0..150).map(|_| rng.hex(1_000)).collect();
+    let put_others = async |shelf: &mut Shelf, count: usize| {
+        let mut rng = Rng::new(3);
+        for _ in 0..count {
+            let mut message = format!("Subject: {}\r\n\r\n", rng.hex(8));
+            for _ in 0..10 {
+                let paragraph: &String = rng.pick(&others);
+                message.push_str(paragraph);
+                message.push_str("\r\n");
+            }
+            let _ = shelf.put("default", Bytes::from(message)).await;
+        }
+        shelf.migrate_to(Tier::Archive).await;
+    };
+    put_others(&mut shelf, 40).await;
+    let report = shelf.compact(CompactOptions::default()).await;
+    assert_eq!(report.dictionaries_made, 0, "too little came since to try it: {report:?}");
+    put_others(&mut shelf, 150).await;
+    let report = shelf.compact(CompactOptions::default()).await;
+    assert_eq!(report.dictionaries_made, 1, "{report:?}");
+    shelf.sweep().await;
+    put_others(&mut shelf, 30).await;
+    let rows = shelf.engine.dictionaries(None).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (row.version, row.state.as_str())).collect();
+    assert_eq!(told, [(1, "retired"), (2, "active")]);
+    assert!(
+        rows.iter().all(|row| row.samples > 0 && row.served_bytes > 100_000 && row.packs > 0),
+        "{rows:?}"
+    );
+    shelf.reopen().await;
+    shelf.holds_everything().await;
+
+    for id in shelf.ids() {
+        shelf.delete(id).await;
+    }
+    // One sweep deletes the packs with blocks that need it, the next one finds it unneeded.
+    shelf.sweep().await;
+    shelf.sweep().await;
+    let left = shelf.engine.dictionaries(None).await.unwrap();
+    assert_eq!(left.len(), 1, "the retired one went with its last block");
+    let _ = shelf.compact(CompactOptions::default()).await;
+    shelf.sweep().await;
+    assert_eq!(shelf.engine.dictionaries(None).await.unwrap().len(), 1, "it was made not long ago");
+    shelf.clock.advance(std::time::Duration::from_hours(24 * 31));
+    let _ = shelf.compact(CompactOptions::default()).await;
+    shelf.sweep().await;
+    shelf.sweep().await;
+    assert!(shelf.engine.dictionaries(None).await.unwrap().is_empty());
+    assert!(shelf.pack_bytes() < 10_000, "{:?}", shelf.packs());
+    shelf.close().await;
+}

@@ -125,7 +125,7 @@ fn traces() -> Traces {
 }
 
 /// Opens what a crash left, finishes, and looks at everything. Whether the erasure had been asked for, durably.
-async fn finished(shop: &Shop) -> bool {
+async fn finished(shop: &Shop, traces: &Traces) -> bool {
     let engine = shop.open(2).await.unwrap();
     let mut asked = Vec::new();
     for id in erased_ids() {
@@ -140,7 +140,7 @@ async fn finished(shop: &Shop) -> bool {
         let report = erase(&engine, &again).await.unwrap();
         assert_eq!((report.pending, report.erased), (0, again.len() as u64), "{report:?}");
     }
-    assert_eq!(shop.found(&traces()), Found::new());
+    assert_eq!(shop.found(traces), Found::new());
     for (at, (id, bytes)) in letters().into_iter().enumerate() {
         let read = collect(&engine, ItemKind::Message, &id).await;
         if ERASED.contains(&at) {
@@ -155,15 +155,15 @@ async fn finished(shop: &Shop) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn every_crash_is_followed_by_an_erasure_that_finishes() {
-    let base = prepared().await;
-    assert!(!base.found(&traces()).is_empty());
+    let (base, traces) = (prepared().await, traces());
+    assert!(!base.found(&traces).is_empty());
     let whole = forked(&base);
     let engine = whole.open(1).await.unwrap();
     whole.faults.watch();
     let report = erase(&engine, &erased_ids()).await.unwrap();
     assert_eq!((report.erased, report.pending), (2, 0), "{report:?}");
     let calls = whole.faults.calls();
-    assert_eq!(whole.found(&traces()), Found::new());
+    assert_eq!(whole.found(&traces), Found::new());
     let (mut crashes, mut asked) = (0, 0);
     for (at, counted) in calls.iter().enumerate() {
         let faults: &[Fault] = match counted.call.effect {
@@ -190,7 +190,7 @@ async fn every_crash_is_followed_by_an_erasure_that_finishes() {
                     catalog_after(&shop.rows, commits),
                     &shop.clock,
                 );
-                asked += u64::from(finished(&left).await);
+                asked += u64::from(finished(&left, &traces).await);
                 crashes += 1;
             }
         }
@@ -201,7 +201,7 @@ async fn every_crash_is_followed_by_an_erasure_that_finishes() {
 /// A failure leaves the store as it is, or shut; opened again, the erasure finishes.
 #[tokio::test(start_paused = true)]
 async fn every_failure_is_followed_by_an_erasure_that_finishes() {
-    let base = prepared().await;
+    let (base, traces) = (prepared().await, traces());
     let whole = forked(&base);
     let engine = whole.open(1).await.unwrap();
     whole.faults.watch();
@@ -218,7 +218,7 @@ async fn every_failure_is_followed_by_an_erasure_that_finishes() {
             shop.faults.mend();
             drop(engine.close().await);
             let left = Shop::new(shop.packs.fork(), shop.rows.reopened(usize::MAX), &shop.clock);
-            let _asked = finished(&left).await;
+            let _asked = finished(&left, &traces).await;
         }
     }
 }

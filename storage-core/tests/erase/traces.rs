@@ -36,6 +36,11 @@ fn windows(bytes: &[u8]) -> impl Iterator<Item = &Window> {
 /// Windows of fewer different bytes are nobody's: zeros and the like are everywhere.
 const DIFFERENT: usize = 4;
 
+fn is_telling(window: &Window) -> bool {
+    let new = |at: &usize| !window[..*at].contains(&window[*at]);
+    (0..WINDOW).filter(new).take(DIFFERENT).count() == DIFFERENT
+}
+
 /// What only some messages have: all their windows but those that others have, too.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Traces(HashSet<Window>);
@@ -43,8 +48,14 @@ pub(crate) struct Traces(HashSet<Window>);
 impl Traces {
     /// Those of these bytes.
     pub(crate) fn of<'a>(pieces: impl IntoIterator<Item = &'a Bytes>) -> Self {
-        let telling = |window: &&Window| window.iter().collect::<HashSet<_>>().len() >= DIFFERENT;
-        Self(pieces.into_iter().flat_map(|piece| windows(piece)).filter(telling).copied().collect())
+        Self(
+            pieces
+                .into_iter()
+                .flat_map(|piece| windows(piece))
+                .filter(|window| is_telling(window))
+                .copied()
+                .collect(),
+        )
     }
 
     /// Others have these bytes.

@@ -225,7 +225,16 @@ pub(crate) fn tenant() -> TenantRecord {
 
 pub(crate) fn dictionary_record(id: Uuid, kind: DictionaryKind) -> DictionaryRecord {
     let sampled = if kind == DictionaryKind::Trained { Vec::new() } else { vec![sha(b"one"), sha(b"two")] };
-    DictionaryRecord { id, class: 1, kind, created: Timestamp(3), gain: 0.25, sampled, unknown: unknown() }
+    DictionaryRecord {
+        id,
+        class: 1,
+        kind,
+        version: 0,
+        created: Timestamp(3),
+        gain: 0.25,
+        sampled,
+        unknown: unknown(),
+    }
 }
 
 pub(crate) fn raw_dictionary() -> Arc<Dictionary> {

@@ -252,8 +252,12 @@ pub fn wire_dictionaries(dictionaries: Vec<DictionaryInfo>) -> proto::Dictionari
         bytes: dictionary.bytes,
         stored_bytes: dictionary.stored_bytes,
         gain: dictionary.gain,
-        created: Some(wire_timestamp(Timestamp(dictionary.created))),
+        created: Some(Timestamp(dictionary.created)).filter(|at| at.0 > 0).map(wire_timestamp),
         packs: dictionary.packs,
+        version: dictionary.version,
+        state: dictionary.state,
+        samples: dictionary.samples,
+        served_bytes: dictionary.served_bytes,
     };
     proto::DictionariesResponse { dictionaries: dictionaries.into_iter().map(wire).collect() }
 }

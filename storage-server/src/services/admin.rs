@@ -147,8 +147,9 @@ impl AdminService for Admin {
         request: Request<proto::ListDictionariesRequest>,
     ) -> Result<Response<proto::DictionariesResponse>, Status> {
         let tenant = tenant::optional(request.metadata())?;
-        let dictionaries =
-            self.engine.dictionaries(tenant.as_deref()).await.map_err(failed("dictionaries"))?;
+        let listed = failed("dictionaries");
+        let mut dictionaries = self.engine.dictionaries(tenant.as_deref()).await.map_err(&listed)?;
+        dictionaries.extend(self.engine.built_in_dictionary(tenant.as_deref()).await.map_err(&listed)?);
         Ok(Response::new(admin::wire_dictionaries(dictionaries)))
     }
 

@@ -109,6 +109,7 @@ async fn dictionary(fixture: &Fixture) {
         id: Uuid::from_u128(500),
         class: 1,
         trained: false,
+        version: 1,
         pack: from,
         frame: 4,
         bytes: 10,

@@ -209,6 +209,7 @@ pub(super) async fn dictionaries(fixture: &Fixture) {
             id: Uuid::from_u128(u128::from(number) + 100),
             class: 3,
             trained: number == 1,
+            version: number,
             pack: fixture.place(Tier::Archive, 0).pack,
             frame: number,
             bytes: 10,

@@ -28,6 +28,7 @@ fn dictionary(row: &SqliteRow) -> Result<DictionaryRow> {
             id: get_uuid(row, "uuid")?,
             class: get_u8(row, "class")?,
             trained: !get_flag(row, "origin")?,
+            version: get_u32(row, "version")?,
             pack: PackKey(get(row, "pack_id")?),
             frame: get_u32(row, "frame")?,
             bytes: get_u64(row, "bytes")?,
@@ -65,7 +66,7 @@ pub(super) async fn add(pool: &SqlitePool, new: &NewDictionary) -> Result<Dictio
         .map_err(failed("adding a dictionary"))?;
     let row = sqlx::query(
         "INSERT INTO content_dictionaries (tenant_id, uuid, class, origin, state, pack_id, frame, bytes, \
-         stored_bytes, gain, created) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?) RETURNING id",
+         stored_bytes, gain, created, version) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(new.tenant.0)
     .bind(blob(new.id))
@@ -77,6 +78,7 @@ pub(super) async fn add(pool: &SqlitePool, new: &NewDictionary) -> Result<Dictio
     .bind(int(new.stored_bytes))
     .bind(new.gain)
     .bind(new.created.0)
+    .bind(i64::from(new.version))
     .fetch_one(&mut *tx)
     .await
     .map_err(failed("adding a dictionary"))?;

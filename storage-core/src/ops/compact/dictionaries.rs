@@ -38,7 +38,7 @@ use crate::pack::EncodedFrame;
 const GROWTH: u64 = 2;
 
 /// A try that did not pay is repeated when the class has grown by one part in so many.
-const RETRY: u64 = 4;
+pub(super) const RETRY: u64 = 4;
 
 /// Units among which a sample is taken.
 const SAMPLE_UNITS: u64 = 100_000;
@@ -62,6 +62,11 @@ impl Run<'_> {
                     self.mover.report.dictionaries_made += 1;
                     active = dictionary::active(self.store, tenant, class).await?;
                 }
+            } else if let Some(row) = &active
+                && self.replace_drifted((tenant, class), row, &archived).await?
+            {
+                self.mover.report.dictionaries_made += 1;
+                active = dictionary::active(self.store, tenant, class).await?;
             }
             if let Some(active) = active {
                 let outdated = self.outdated(tenant, &active, &archived).await?;
@@ -82,7 +87,10 @@ impl Run<'_> {
             let lacking = dictionary::active(self.store, tenant, class).await?.is_none();
             let wanted = lacking && classes.contains(&class) && self.is_due((tenant, class), None, bytes);
             if wanted && !self.mover.over() && self.renew((tenant, class), None, &archived).await? {
-                self.mover.report.dictionaries_made += 1;
+                let made = dictionary::active(self.store, tenant, class).await?;
+                let report = &mut self.mover.report;
+                report.dictionaries_made += 1;
+                report.stored_bytes += made.map_or(0, |row| row.dictionary.stored_bytes);
             }
         }
         Ok(())
@@ -147,7 +155,7 @@ impl Run<'_> {
     }
 
     /// Units of the class in order of arrival, from packs spread over all that hold some.
-    async fn sampled_units(
+    pub(super) async fn sampled_units(
         &self,
         tenant: &TenantRow,
         class: MediaClass,

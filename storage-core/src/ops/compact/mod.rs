@@ -9,6 +9,7 @@
 //! A run that is killed at any step loses the packs it was writing and nothing else; the next run plans anew.
 
 mod dictionaries;
+mod drift;
 mod forced;
 mod frames;
 mod plan;

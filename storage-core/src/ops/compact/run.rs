@@ -128,6 +128,7 @@ impl Run<'_> {
             let mut frames = plan.frames.remove(&tenant.key).unwrap_or_default();
             done = async {
                 if rules.only.is_none_or(|only| only == tenant.key) {
+                    self.retire_unneeded(&tenant).await?;
                     self.renew_dictionaries(&tenant, &mut frames).await?;
                 }
                 self.move_frames(&tenant, frames).await

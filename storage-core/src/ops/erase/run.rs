@@ -87,7 +87,7 @@ impl Run<'_> {
             self.log.ask(Request::Seal).await?;
             let _ = self.log.ask(|reply| Request::RemoveUnreferenced { dry_run: false, reply }).await?;
             let targets = Targets::of(self.store, pending).await?;
-            let held = search(self.store, &targets).await?;
+            let held = search(self.store, &targets, false).await?;
             self.report.left.clear();
             if held.is_nothing() {
                 return Ok(true);
@@ -224,7 +224,7 @@ pub(crate) async fn plan(store: &Store, what: Option<(&str, &EraseWhat)>) -> Res
         would_go(store, (tenant.id, &meant), &mut targets).await?;
         let _ = targets.tenants.insert(tenant.id, tenant.key);
     }
-    let held = search(store, &targets).await?;
+    let held = search(store, &targets, true).await?;
     let mut keys = BTreeMap::new();
     for row in store.catalog.packs().await?.into_iter().filter(|row| held.packs.contains(&row.name)) {
         report.planned_packs += 1;

@@ -49,11 +49,12 @@ impl Held {
     }
 }
 
-/// Searches every pack that is not being written.
-pub(crate) async fn search(store: &Store, targets: &Targets) -> Result<Held> {
+/// Searches every pack that is not being written; with `log`, the one that the log writes, too.
+pub(crate) async fn search(store: &Store, targets: &Targets, log: bool) -> Result<Held> {
     let mut search = Search { store, targets, held: Held::default(), needs: BTreeMap::new() };
     for pack in store.catalog.packs().await? {
-        if pack.state != PackState::Open {
+        let open = log && store.caches.open_entries(pack.name).is_some();
+        if open || pack.state != PackState::Open {
             search.pack(pack.name).await?;
         }
     }

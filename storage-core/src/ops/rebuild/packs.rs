@@ -178,6 +178,7 @@ impl Rebuild<'_> {
             id: record.id,
             class: record.class,
             trained: record.kind == DictionaryKind::Trained,
+            version: record.version,
             pack: pack.key,
             frame: entry.ordinal,
             bytes: u64::from(entry.stream_decoded),

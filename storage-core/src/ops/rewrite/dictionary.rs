@@ -33,7 +33,7 @@ use crate::tier::recipe::block_recipe;
 pub(crate) const DICTIONARY_BYTES_MAX: u64 = 4 << 20;
 
 /// A dictionary takes one byte for so many bytes of the class it serves.
-const BYTES_PER_DICTIONARY_BYTE: u64 = 12;
+pub(crate) const BYTES_PER_DICTIONARY_BYTE: u64 = 12;
 
 /// Below this many bytes of a class no dictionary of its own is sampled.
 pub(crate) const SAMPLED_BYTES_MIN: u64 = 1 << 20;
@@ -197,6 +197,7 @@ pub(crate) async fn sample(store: &Arc<Store>, trial: Trial<'_>) -> Result<Optio
         id,
         class: class.code(),
         kind: DictionaryKind::RawContent,
+        version: next_version(store, tenant, class).await?,
         created,
         gain,
         sampled: sample.sampled,
@@ -204,6 +205,27 @@ pub(crate) async fn sample(store: &Arc<Store>, trial: Trial<'_>) -> Result<Optio
     };
     let _ = keep(store, tenant, record, bytes).await?;
     Ok(Some(codec))
+}
+
+/// The number of a tenant's next dictionary of a class.
+async fn next_version(store: &Store, tenant: &TenantRow, class: MediaClass) -> Result<u32> {
+    let rows = store.catalog.dictionaries(Some(tenant.key)).await?;
+    let of_class = rows.iter().filter(|row| row.dictionary.class == class.code());
+    Ok(of_class.map(|row| row.dictionary.version).max().unwrap_or(0).saturating_add(1))
+}
+
+/// The share that a dictionary saves on some units, by blocks of them; none where there is nothing to try it on.
+pub(crate) async fn gain_on(
+    store: &Arc<Store>,
+    class: MediaClass,
+    codec: Codec,
+    units: &[PlannedUnit],
+) -> Result<Option<f64>> {
+    let recipe = block_recipe(Tier::Archive, class);
+    let sample = Sample::take(store, units, 0, recipe.block_bytes).await?;
+    let plain = recipe.stream;
+    let measured = measure(store, sample.held_out, [plain.clone(), plain, codec], Arc::from([])).await?;
+    Ok((measured.decoded > 0).then(|| measured.gain()))
 }
 
 /// Makes a dictionary durable in a pack of its own and registers it.
@@ -228,6 +250,7 @@ async fn keep(
         id: record.id,
         class: record.class,
         trained: record.kind == DictionaryKind::Trained,
+        version: record.version,
         pack,
         frame: ordinal,
         bytes: length,

@@ -170,6 +170,9 @@ pub(super) fn dictionary(record: &DictionaryRecord) -> Reading {
         .number("class", record.class)
         .signed("created", record.created.0)
         .word("gain", record.gain);
+    if record.version > 0 {
+        reading = reading.number("version", record.version);
+    }
     for sampled in &record.sampled {
         reading.push(Reading::new("sampled").word("object", sampled));
     }
