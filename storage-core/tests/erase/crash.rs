@@ -1,6 +1,7 @@
 //! A crash at every call of an erasure that has an effect, with what was not durable kept or lost; then the next erasure
 //! finishes what was asked for, and nothing of it is left and everything else is there.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -60,7 +61,7 @@ impl Shop {
 
     fn found(&self, traces: &Traces) -> Found {
         let mut found = Found::new();
-        in_packs(&self.packs.contents(), traces, &mut found);
+        in_packs(&self.packs.contents(), traces, &HashSet::new(), &mut found);
         found
     }
 }

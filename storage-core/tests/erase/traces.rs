@@ -12,6 +12,7 @@ use storage_core::codec::CodecId;
 use storage_core::codec::Dictionary;
 use storage_core::codec::builtin;
 use storage_core::codec::decode_alone;
+use storage_core::model::Sha256;
 use storage_core::pack::EntryBody;
 use storage_core::pack::Footer;
 use storage_core::pack::Frame;
@@ -78,8 +79,8 @@ impl Traces {
 /// Places that hold traces, and the first one of each.
 pub(crate) type Found = BTreeMap<String, String>;
 
-/// Looks through all files of a data directory.
-pub(crate) fn in_directory(dir: &Path, traces: &Traces) -> Found {
+/// Looks through all files of a data directory, but for the content of `living` owners in packs.
+pub(crate) fn in_directory(dir: &Path, traces: &Traces, living: &HashSet<Owner>) -> Found {
     let mut found = Found::new();
     let mut packs = Vec::new();
     let mut directories = vec![dir.to_owned()];
@@ -98,7 +99,7 @@ pub(crate) fn in_directory(dir: &Path, traces: &Traces) -> Found {
             }
         }
     }
-    in_packs(&packs, traces, &mut found);
+    in_packs(&packs, traces, living, &mut found);
     found
 }
 
@@ -108,8 +109,14 @@ fn look(traces: &Traces, name: &str, what: &str, bytes: &[u8], found: &mut Found
     }
 }
 
-/// Looks through decoded packs. A frame that cannot be decoded is a failure: nobody knows what it holds.
-pub(crate) fn in_packs(packs: &[(PackName, Bytes)], traces: &Traces, found: &mut Found) {
+/// Looks through decoded packs, but for the content of `living` owners. A frame that cannot be decoded is a failure: nobody
+/// knows what it holds.
+pub(crate) fn in_packs(
+    packs: &[(PackName, Bytes)],
+    traces: &Traces,
+    living: &HashSet<Owner>,
+    found: &mut Found,
+) {
     let frames: Vec<(PackName, Vec<Frame>)> =
         packs.iter().map(|(name, bytes)| (*name, frames(*name, bytes))).collect();
     let mut dictionaries: HashMap<Uuid, Arc<Dictionary>> = HashMap::new();
@@ -124,14 +131,17 @@ pub(crate) fn in_packs(packs: &[(PackName, Bytes)], traces: &Traces, found: &mut
         }
     }
     for (pack, frames) in &frames {
+        let segments = segments_in_use(frames, living);
         for frame in frames {
             let name = format!("{pack}:{} {}", frame.header().ordinal, frame.header().kind.name());
             let needed = frame.header().dictionary();
             let dictionary = needed.map(|id| dictionaries.get(&id).expect("a dictionary that a frame needs"));
             let stream = frame.stream(dictionary.map(|dictionary| &**dictionary)).unwrap();
             look(traces, &name, "table", &table(frame.bytes()), found);
-            for content in contents(frame, &stream) {
-                look(traces, &name, "content", &content, found);
+            for (owner, content) in contents(frame, &stream) {
+                if !living.contains(&owner) && !segments.contains(&owner) {
+                    look(traces, &name, "content", &content, found);
+                }
             }
         }
     }
@@ -171,25 +181,58 @@ fn table(frame: &[u8]) -> Vec<u8> {
     table
 }
 
+/// Whose some content is: what its hash or its record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    Item(Uuid),
+    Object(Sha256),
+    Segment(u32),
+    Nobody,
+}
+
 /// What a frame's stream holds: each by itself, as it is stored, and made again where that is another form.
-fn contents(frame: &Frame, stream: &Bytes) -> Vec<Bytes> {
-    if frame.header().kind != FrameKind::Block {
-        let form = frame.header().form().unwrap();
+fn contents(frame: &Frame, stream: &Bytes) -> Vec<(Owner, Bytes)> {
+    let header = frame.header();
+    if header.kind != FrameKind::Block {
+        let segment = header.kind == FrameKind::Segment;
+        let owner = if segment { Owner::Segment(header.ordinal) } else { Owner::Nobody };
+        let form = header.form().unwrap();
         let again =
             form.map(|form| recode::decode(form.transform, &form.params, stream, form.bytes as usize));
-        return [stream.clone()].into_iter().chain(again.map(|bytes| Bytes::from(bytes.unwrap()))).collect();
+        let again = again.map(|bytes| Bytes::from(bytes.unwrap()));
+        return [stream.clone()].into_iter().chain(again).map(|bytes| (owner, bytes)).collect();
     }
     let mut contents = Vec::new();
     for entry in frame.head().block_table().unwrap().entries {
         let stored = entry.cut(stream).unwrap();
+        let owner = match &entry.body {
+            EntryBody::Message(message) => Owner::Item(message.record.id),
+            EntryBody::Object(object) => Owner::Object(object.sha256),
+            EntryBody::Segmented(object) => Owner::Object(object.sha256),
+        };
         if let EntryBody::Object(object) = &entry.body
             && object.transform != TransformId::NONE
         {
             let bytes = usize::try_from(object.bytes).unwrap();
             let again = recode::decode(object.transform, &object.params, &stored, bytes).unwrap();
-            contents.push(Bytes::from(again));
+            contents.push((owner, Bytes::from(again)));
         }
-        contents.push(stored);
+        contents.push((owner, stored));
     }
     contents
+}
+
+/// The segments of a pack's objects that are in use.
+fn segments_in_use(frames: &[Frame], living: &HashSet<Owner>) -> HashSet<Owner> {
+    let mut named = HashSet::new();
+    for frame in frames.iter().filter(|frame| frame.header().kind == FrameKind::Block) {
+        for entry in frame.head().block_table().unwrap().entries {
+            if let EntryBody::Segmented(object) = &entry.body
+                && living.contains(&Owner::Object(object.sha256))
+            {
+                named.extend(object.segments.iter().map(|segment| Owner::Segment(segment.ordinal)));
+            }
+        }
+    }
+    named
 }

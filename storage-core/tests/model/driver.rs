@@ -32,6 +32,7 @@ pub(crate) struct Covered {
     pub(crate) copies: u64,
     pub(crate) packs_deleted: u64,
     pub(crate) compacted: u64,
+    pub(crate) erased: u64,
     pub(crate) replayed: u64,
 }
 
@@ -48,6 +49,7 @@ impl Covered {
         self.copies += other.copies;
         self.packs_deleted += other.packs_deleted;
         self.compacted += other.compacted;
+        self.erased += other.erased;
         self.replayed += other.replayed;
     }
 
@@ -62,7 +64,11 @@ impl Covered {
             self.refused_deletes,
         ];
         let colder = self.moved.iter().skip(1).all(|moved| *moved > 0);
-        let upkeep = self.copies > 0 && self.packs_deleted > 0 && self.compacted > 0 && self.replayed > 0;
+        let upkeep = self.erased > 0
+            && self.copies > 0
+            && self.packs_deleted > 0
+            && self.compacted > 0
+            && self.replayed > 0;
         assert!(
             counts.iter().all(|count| *count > 0) && colder && upkeep,
             "the seeds reach too little: {self:?}"
@@ -136,7 +142,8 @@ impl Driver {
             60..64 => self.read_parts().await,
             64..66 => self.read_often().await,
             66..72 => self.update().await,
-            72..79 => self.delete().await,
+            72..77 => self.delete().await,
+            77..79 => self.erase().await,
             79..84 => self.migrate().await,
             84..88 => self.compact().await,
             88..90 => self.sweep().await,

@@ -13,6 +13,7 @@
 
 mod check;
 mod driver;
+mod erasing;
 mod image;
 mod regressions;
 mod steps;

@@ -30,7 +30,7 @@ use crate::world::Item;
 use crate::world::Supply;
 
 /// What is put where.
-type Wanted = (&'static str, ItemKind, PutOptions, Bytes);
+pub(crate) type Wanted = (&'static str, ItemKind, PutOptions, Bytes);
 
 impl Driver {
     fn wanted(&mut self, kind: ItemKind, bytes: Bytes) -> Wanted {
@@ -38,7 +38,7 @@ impl Driver {
         (tenant, kind, world::options(&mut self.rng, kind, self.clock.now()), bytes)
     }
 
-    async fn put(&mut self, wanted: Wanted) {
+    pub(crate) async fn put(&mut self, wanted: Wanted) {
         let (tenant, kind, options, bytes) = wanted.clone();
         let answer = self.engine.put(tenant, kind, options, bytes).await;
         self.settle(wanted, answer);
