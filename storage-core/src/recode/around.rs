@@ -56,7 +56,7 @@ pub fn streams(object: &[u8], content_bytes_max: usize) -> Vec<Stream> {
     let (mut from, mut patience) = (0, Patience::of(object.len()));
     while let Some(guess) = find::next(object, from, &mut patience) {
         let at = guess.found_at();
-        match stream(object, guess, left, &mut patience) {
+        match stream(object, &guess, left, &mut patience) {
             Some(stream) => {
                 left -= stream.content.as_ref().map_or(0, Vec::len);
                 from = stream.end.max(at + 1);
@@ -68,7 +68,7 @@ pub fn streams(object: &[u8], content_bytes_max: usize) -> Vec<Stream> {
     found
 }
 
-fn stream(object: &[u8], guess: Guess, content_max: usize, patience: &mut Patience) -> Option<Stream> {
+fn stream(object: &[u8], guess: &Guess, content_max: usize, patience: &mut Patience) -> Option<Stream> {
     let mut inflated = |at: usize| match deflate::inflate(object.get(at..)?, content_max) {
         Ok(inflated) => {
             Some(Stream { start: at, end: at + inflated.stream, content: Some(inflated.content) })
@@ -79,16 +79,16 @@ fn stream(object: &[u8], guess: Guess, content_max: usize, patience: &mut Patien
         }
     };
     match guess {
-        Guess::Deflate(at) => inflated(at),
+        Guess::Deflate(at) => inflated(*at),
         Guess::Zlib { at, announced } => {
-            let stream = inflated(at + 2)?;
+            let stream = inflated(*at + 2)?;
             let mut checksum = adler32(stream.content.as_deref().unwrap_or_default()).to_le_bytes();
             checksum.reverse();
             let right = object.get(stream.end..)?.starts_with(&checksum);
-            (right || announced).then_some(stream)
+            (right || *announced).then_some(stream)
         }
-        Guess::Idat { at, end, .. } => Some(Stream { start: at, end, content: None }),
-        Guess::Jpeg { at, outline } => Some(Stream { start: at, end: at + outline.bytes, content: None }),
+        Guess::Idat { at, end, .. } => Some(Stream { start: *at, end: *end, content: None }),
+        Guess::Jpeg { at, outline } => Some(Stream { start: *at, end: at + outline.bytes, content: None }),
     }
 }
 

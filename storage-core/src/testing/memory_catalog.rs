@@ -9,6 +9,7 @@ mod commit;
 mod door;
 mod integrity;
 mod locations;
+mod similar;
 mod state;
 mod tiering;
 mod upkeep;

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::rows::PackRow;
+use crate::catalog::rows::TenantRow;
 use crate::error::Error;
 use crate::error::Result;
 use crate::ids::PackKey;
@@ -14,6 +15,7 @@ use crate::ops::compact::plan::Known;
 use crate::ops::compact::plan::Plan;
 use crate::ops::compact::plan::Rules;
 use crate::ops::compact::plan::plan;
+use crate::ops::rewrite::dependents::free_dependents;
 use crate::ops::rewrite::mover::Bounds;
 use crate::ops::rewrite::mover::Mover;
 use crate::ops::rewrite::unit::PlannedUnit;
@@ -103,6 +105,13 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Objects that only deltas need are freed of them: the deltas are written whole. The next sweep forgets the bases.
+    async fn free_bases(&mut self, tenant: &TenantRow) -> Result<()> {
+        let bases = self.store.catalog.unreferenced_bases(tenant.key).await?;
+        let _freed = free_dependents(&mut self.mover, tenant, &bases).await?;
+        Ok(())
+    }
+
     fn count(&mut self, plan: &Plan) {
         let report = &mut self.mover.report;
         report.planned_packs = plan.packs.len() as u64;
@@ -123,6 +132,7 @@ impl Run<'_> {
             done = async {
                 if rules.only.is_none_or(|only| only == tenant.key) {
                     self.renew_dictionaries(&tenant, &mut frames).await?;
+                    self.free_bases(&tenant).await?;
                 }
                 self.move_frames(&tenant, frames).await
             }
