@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use uuid::Uuid;
 
 use crate::codec::Dictionary;
+use crate::model::Sha256;
 use crate::pack::BlockTable;
 use crate::pack::IndexEntry;
 use crate::pack::PackIndex;
@@ -18,6 +19,9 @@ use crate::settings::Settings;
 
 /// Memory for pack indexes, in bytes.
 const INDEX_CACHE_BYTES: u64 = 16 << 20;
+
+/// Memory for bases of deltas, in bytes.
+const BASE_CACHE_BYTES: u64 = 8 << 20;
 
 /// What an index entry takes in memory, about.
 const INDEX_ENTRY_BYTES: usize = 96;
@@ -28,6 +32,8 @@ const TABLE_ENTRY_BYTES: usize = 400;
 /// A decoded block.
 #[derive(Debug)]
 pub(crate) struct Block {
+    /// Whose it is.
+    pub(crate) tenant: Uuid,
     pub(crate) table: BlockTable,
     pub(crate) stream: Bytes,
 }
@@ -38,6 +44,8 @@ pub(crate) struct ReadCaches {
     pub(crate) indexes: Cache<Uuid, Arc<PackIndex>>,
     pub(crate) blocks: Cache<(Uuid, u32), Arc<Block>>,
     pub(crate) dictionaries: Cache<Uuid, Arc<Dictionary>>,
+    /// Objects that deltas were read from, by tenant.
+    pub(crate) bases: Cache<(Uuid, Sha256), Bytes>,
     open: RwLock<HashMap<Uuid, Arc<RwLock<Vec<IndexEntry>>>>>,
 }
 
@@ -61,6 +69,10 @@ impl ReadCaches {
             dictionaries: Cache::builder()
                 .max_capacity(settings.dictionary_cache_bytes)
                 .weigher(|_, dictionary: &Arc<Dictionary>| weight(dictionary.bytes().len()))
+                .build(),
+            bases: Cache::builder()
+                .max_capacity(BASE_CACHE_BYTES)
+                .weigher(|_, bytes: &Bytes| weight(bytes.len()))
                 .build(),
             open: RwLock::default(),
         }

@@ -65,6 +65,8 @@ pub mod pack;
 
 pub mod recode;
 
+pub mod similarity;
+
 pub mod backend;
 
 pub mod tier;

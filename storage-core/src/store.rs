@@ -179,6 +179,11 @@ impl Store {
         self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    pub(crate) fn known_tenant_key(&self, id: Uuid) -> Option<TenantKey> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.values().find(|row| row.id == id).map(|row| row.key)
+    }
+
     /// The tenant of that name; one that another server created is found, too.
     pub(crate) async fn tenant(&self, name: &str) -> Result<Arc<TenantRow>> {
         if let Some(row) = self.known_tenant(name) {

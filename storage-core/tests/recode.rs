@@ -42,25 +42,28 @@ async fn open(dir: &Path) -> Engine {
 }
 
 /// Lines that repeat beyond the reach of deflate.
-fn text_of(bytes: usize) -> String {
-    let line = |number: usize| format!("{}: {} and so on\n", number * 7919 % 4001, number * number % 3001);
+fn text_of(seed: usize, bytes: usize) -> String {
+    let line = |number: usize| {
+        format!("{}: {} and so on\n", number * (7919 + seed) % 4001, number * (number + seed) % 3001)
+    };
     let once: String = (0..bytes / 24).map(line).collect();
     once.repeat(2)
 }
 
 fn documents() -> Vec<Put> {
-    let text = text_of(60_000);
-    let photo = jpeg(5, 200, JpegKind::Baseline);
+    // None of them holds what another one holds: each is recoded, none is a difference from another.
+    let (text, photo) = (text_of(1, 60_000), jpeg(5, 200, JpegKind::Baseline));
+    let (log, other, picture) = (text_of(2, 60_000), text_of(3, 60_000), jpeg(6, 200, JpegKind::Baseline));
     let mut documents = vec![
         ("photo".to_owned(), photo.clone()),
-        ("log".to_owned(), gzip(text.as_bytes(), 6)),
-        ("album".to_owned(), archive(&[("a.jpg", &photo, false), ("b.txt", text.as_bytes(), true)])),
+        ("log".to_owned(), gzip(log.as_bytes(), 6)),
+        ("album".to_owned(), archive(&[("a.jpg", &picture, false), ("b.txt", other.as_bytes(), true)])),
         ("notes".to_owned(), text.into_bytes()),
     ];
     // An archive above 1 MiB: its segments are cut between members.
     let noise = storage_fixtures::rng::Rng::new(3).bytes(700_000);
     let large = [("a", &noise[..], false), ("b.jpg", &photo, false), ("c", &noise[..600_000], false)];
-    let large = [archive(&large), archive(&[("b.txt", text_of(60_000).as_bytes(), true)])].concat();
+    let large = [archive(&large), archive(&[("b.txt", text_of(4, 60_000).as_bytes(), true)])].concat();
     documents.push(("large".to_owned(), large));
     for kind in [Kind::Docx, Kind::Pdf] {
         let versions = family(21, kind, 1).into_iter().enumerate();
@@ -103,7 +106,11 @@ async fn check(engine: &Engine, put: &[Put]) -> Stats {
     for tenant in [None, Some(DEFAULT_TENANT)] {
         let stats = engine.stats(tenant).await.unwrap();
         let (saved, added) = (stats.saved, stats.added);
-        let saved = saved.transfer_decoding + saved.exact_dedup + saved.recoding + saved.compression;
+        let saved = saved.transfer_decoding
+            + saved.exact_dedup
+            + saved.similar_dedup
+            + saved.recoding
+            + saved.compression;
         let added = added.dictionaries + added.records + added.indexes + added.copies + added.dead;
         let logical = i64::try_from(stats.logical_bytes).unwrap();
         assert_eq!(logical - saved + added, i64::try_from(stats.stored_bytes).unwrap());

@@ -6,6 +6,7 @@ mod integrity;
 mod items;
 mod locations;
 mod random;
+mod similar;
 mod tiers;
 
 use crate::catalog::Answer;
@@ -39,6 +40,8 @@ pub async fn check(factory: &dyn Factory) {
     tiers::dictionaries(&fresh(factory).await).await;
     tiers::recoding(&fresh(factory).await).await;
     tiers::jobs(&fresh(factory).await).await;
+    similar::features(&fresh(factory).await).await;
+    similar::deltas(&fresh(factory).await).await;
     integrity::quarantine(&fresh(factory).await).await;
     integrity::pages(&fresh(factory).await).await;
     integrity::restore(&fresh(factory).await).await;

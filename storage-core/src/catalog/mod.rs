@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod erasure;
 pub mod integrity;
 pub mod rows;
+pub mod similar;
 pub mod sqlite;
 
 use futures::future::BoxFuture;
@@ -37,6 +38,7 @@ use crate::catalog::rows::PartRow;
 use crate::catalog::rows::Relocation;
 use crate::catalog::rows::StatisticsRow;
 use crate::catalog::rows::TenantRow;
+use crate::catalog::similar::Similarity;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ids::DictionaryKey;
@@ -54,7 +56,7 @@ use crate::pack::RecodedBytes;
 pub type Answer<'a, T> = BoxFuture<'a, Result<T>>;
 
 /// The catalog.
-pub trait Catalog: Integrity + Erasures {
+pub trait Catalog: Integrity + Erasures + Similarity {
     // Tenants
 
     /// All tenants, by key.
@@ -165,7 +167,7 @@ pub trait Catalog: Integrity + Erasures {
 
     // Sweep
 
-    /// Forgets up to `limit` objects without a reference (with `dry_run`, only counts them).
+    /// Forgets up to `limit` objects that neither an item nor a delta of an item needs (with `dry_run`, only counts them).
     fn remove_unreferenced(&self, limit: u32, day: i64, dry_run: bool) -> Answer<'_, u64>;
     /// Sealed packs that nothing is located in (primary, copy or dictionary in use).
     fn dead_packs(&self) -> Answer<'_, Vec<PackRow>>;

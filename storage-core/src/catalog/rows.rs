@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::catalog::similar::Form;
 use crate::clock::Timestamp;
 use crate::ids::DictionaryKey;
 use crate::ids::ItemKey;
@@ -472,6 +473,8 @@ pub struct Relocation {
     pub to: Place,
     /// The tier of that.
     pub to_tier: Tier,
+    /// How it is stored there.
+    pub form: Form,
 }
 
 /// A second location added (`Some`) or dropped.

@@ -6,6 +6,7 @@ pub mod builtin;
 mod dictionary;
 mod gzip;
 mod lz4;
+mod prefix;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,9 @@ pub use dictionary::Dictionary;
 pub use dictionary::DictionaryEncoder;
 pub use dictionary::DictionaryKind;
 pub use dictionary::train;
+pub use prefix::PREFIX_BYTES_MAX;
+pub use prefix::decode_behind;
+pub use prefix::encode_behind;
 pub use probe::probe;
 
 /// The longest stream that is encoded or decoded as one unit.

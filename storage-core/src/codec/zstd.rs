@@ -71,7 +71,7 @@ pub(super) fn encode_with(bytes: &[u8], encoder: &DictionaryEncoder) -> Result<V
     finish_encode(done, stored)
 }
 
-fn finish_encode(done: zstd_safe::SafeResult, mut stored: Vec<u8>) -> Result<Vec<u8>> {
+pub(super) fn finish_encode(done: zstd_safe::SafeResult, mut stored: Vec<u8>) -> Result<Vec<u8>> {
     let _bytes = done.map_err(|code| {
         Error::internal("zstd failed to encode").with_source(zstd_safe::get_error_name(code))
     })?;
@@ -99,7 +99,7 @@ pub(super) fn decode_with(stored: &[u8], decoded_bytes: usize, dictionary: &Dict
 }
 
 /// Room for the content, once the frame agrees that it has the stated length and could hold as much.
-fn room(stored: &[u8], decoded_bytes: usize) -> Result<Vec<u8>> {
+pub(super) fn room(stored: &[u8], decoded_bytes: usize) -> Result<Vec<u8>> {
     let stated = u64::try_from(decoded_bytes).ok();
     match zstd_safe::get_frame_content_size(stored) {
         Ok(size) if size == stated => {}
@@ -115,7 +115,7 @@ fn room(stored: &[u8], decoded_bytes: usize) -> Result<Vec<u8>> {
     Ok(vec![0; decoded_bytes])
 }
 
-fn finish_decode(done: zstd_safe::SafeResult, mut decoded: Vec<u8>) -> Result<Vec<u8>> {
+pub(super) fn finish_decode(done: zstd_safe::SafeResult, mut decoded: Vec<u8>) -> Result<Vec<u8>> {
     let bytes = done.map_err(|code| {
         Error::corrupt("a zstd stream does not decode").with_source(zstd_safe::get_error_name(code))
     })?;

@@ -1,5 +1,6 @@
 //! One operation a file, its order of effects at the top.
 
+mod base;
 pub(crate) mod compact;
 pub(crate) mod erase;
 pub(crate) mod explain;

@@ -30,6 +30,7 @@ use crate::pack::SegmentPlace;
 use crate::pack::SegmentedEntry;
 use crate::pack::TransformId;
 use crate::recode;
+use crate::similarity;
 use crate::store::Store;
 
 /// An object as found in a block.
@@ -168,7 +169,11 @@ impl Store {
         let bytes = frame.header().stream_stored as usize;
         self.foreground
             .run_sized(bytes, move || {
-                Ok(Block { table: frame.head().block_table()?, stream: frame.stream(dictionary.as_deref())? })
+                Ok(Block {
+                    tenant: frame.header().tenant,
+                    table: frame.head().block_table()?,
+                    stream: frame.stream(dictionary.as_deref())?,
+                })
             })
             .await
     }
@@ -184,10 +189,11 @@ impl Store {
         let block = self.block(location.pack, location.place.frame).await?;
         let small = block.stream.len() <= crate::workers::INLINE_BYTES_MAX;
         if small && transform_in(&block, location)? == TransformId::NONE {
-            return object_in(&block, location, expected);
+            return object_in(&block, location, expected, None);
         }
+        let base = self.base_in(&block, location).await?;
         let location = *location;
-        self.foreground.run(move || object_in(&block, &location, expected)).await
+        self.foreground.run(move || object_in(&block, &location, expected, base.as_deref())).await
     }
 
     /// One segment of a large object, verified by its SHA-256.
@@ -262,8 +268,13 @@ pub(crate) fn stored_form_in<'a>(block: &'a Block, location: &Location) -> Resul
     }
 }
 
-/// An object inside a decoded block.
-pub(crate) fn object_in(block: &Block, location: &Location, expected: Sha256) -> Result<StoredObject> {
+/// An object inside a decoded block. A delta needs its base ([`Store::base_in`]).
+pub(crate) fn object_in(
+    block: &Block,
+    location: &Location,
+    expected: Sha256,
+    base: Option<&[u8]>,
+) -> Result<StoredObject> {
     let entry = entry_in(block, location)?;
     match &entry.body {
         EntryBody::Object(object) if object.sha256 == expected => {
@@ -271,8 +282,7 @@ pub(crate) fn object_in(block: &Block, location: &Location, expected: Sha256) ->
             let bytes = if object.transform == TransformId::NONE {
                 stored
             } else {
-                let object_bytes = crate::pack::wire::narrow(object.bytes)?;
-                Bytes::from(recode::decode(object.transform, &object.params, &stored, object_bytes)?)
+                Bytes::from(decoded(object, &stored, base)?)
             };
             if sha256(&bytes) == expected {
                 return Ok(StoredObject::Whole(bytes));
@@ -284,4 +294,14 @@ pub(crate) fn object_in(block: &Block, location: &Location, expected: Sha256) ->
         _ => {}
     }
     Err(wrong_entry(location.pack, location.place.frame))
+}
+
+/// The object that a stored form stands for.
+fn decoded(object: &ObjectEntry, stored: &[u8], base: Option<&[u8]>) -> Result<Vec<u8>> {
+    let object_bytes = crate::pack::wire::narrow(object.bytes)?;
+    if object.transform != TransformId::DELTA {
+        return recode::decode(object.transform, &object.params, stored, object_bytes);
+    }
+    let base = base.ok_or_else(|| Error::internal("A delta was read without its base."))?;
+    similarity::decode(&object.params, stored, object_bytes, base)
 }

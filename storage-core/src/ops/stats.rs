@@ -168,9 +168,9 @@ pub(crate) async fn stats(store: &Arc<Store>, tenant: Option<&TenantRow>) -> Res
         saved: Saved {
             transfer_decoding: sums.logical_bytes - sums.referenced_bytes,
             exact_dedup: sums.referenced_bytes - unique,
-            similar_dedup: 0,
+            similar_dedup: signed(recoded.similar),
             recoding: signed(recoded.gain),
-            compression: decoded - signed(bytes.stream) - signed(recoded.gain),
+            compression: decoded - signed(bytes.stream) - signed(recoded.gain) - signed(recoded.similar),
         },
         added: Added {
             dictionaries: signed(bytes.dictionary),

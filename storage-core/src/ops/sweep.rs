@@ -38,6 +38,9 @@ pub(crate) async fn sweep(store: &Arc<Store>, log: &LogHandle, options: SweepOpt
     let now = store.now();
     if !dry_run {
         store.catalog.prune(Timestamp(now.0.saturating_sub(GONE_MILLIS))).await?;
+        if report.objects_removed > 0 {
+            let _ = store.catalog.forget_features().await?;
+        }
     }
     condemn(store, now, &options, &mut report).await?;
     let due = due(store, now, options.grace, &mut report).await?;

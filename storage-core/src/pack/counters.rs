@@ -70,8 +70,10 @@ impl PackCounters {
 pub struct RecodedBytes {
     /// Bytes of the recoded objects less those of their stored forms. Negative where more was unpacked than saved.
     pub hidden: i64,
-    /// Bytes by which the stored forms compressed better than the objects, each by itself.
+    /// Bytes by which the stored forms compressed better than the objects, each by itself; deltas not counted.
     pub gain: u64,
+    /// The same for deltas.
+    pub similar: u64,
 }
 
 impl RecodedBytes {
@@ -81,13 +83,19 @@ impl RecodedBytes {
         {
             let bytes = i64::try_from(object.bytes).unwrap_or(i64::MAX);
             self.hidden = self.hidden.saturating_add(bytes.saturating_sub(i64::from(entry.bytes)));
-            self.gain = self.gain.saturating_add(object.gain);
+            let gain =
+                if object.transform == TransformId::DELTA { &mut self.similar } else { &mut self.gain };
+            *gain = gain.saturating_add(object.gain);
         }
     }
 
     /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self { hidden: self.hidden.saturating_add(other.hidden), gain: self.gain.saturating_add(other.gain) }
+        Self {
+            hidden: self.hidden.saturating_add(other.hidden),
+            gain: self.gain.saturating_add(other.gain),
+            similar: self.similar.saturating_add(other.similar),
+        }
     }
 }

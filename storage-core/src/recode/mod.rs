@@ -5,6 +5,7 @@
 //! Guarantees: what [`encode`] gives has been decoded and compared; it is given only where it is smaller; making it
 //! again is bounded in memory and in time. [`decode`] gives exactly the stated length or an error, for any bytes.
 
+mod around;
 mod checksum;
 mod container;
 mod cost;
@@ -30,6 +31,11 @@ use crate::pack::TransformId;
 use crate::recode::op::Op;
 use crate::recode::unpack::Engines;
 
+pub use around::Known;
+pub use around::Stream;
+pub use around::encode_around;
+pub use around::inflate_at;
+pub use around::streams;
 pub use cuts::cuts;
 
 /// The longest object that is recoded as one, and the longest that a stored form may stand for.

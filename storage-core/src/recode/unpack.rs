@@ -3,6 +3,7 @@
 
 use crate::codec::Codec;
 use crate::recode::Limits;
+use crate::recode::around::Known;
 use crate::recode::checksum::adler32;
 use crate::recode::container::Unpacked;
 use crate::recode::cost;
@@ -43,6 +44,16 @@ impl Engines {
 
 /// Takes `bytes` apart; none where nothing in them can be.
 pub(super) fn unpack(bytes: &[u8], limits: &Limits, engines: Engines, careful: bool) -> Option<Unpacked> {
+    unpack_around(bytes, limits, (engines, careful), &Known::default())
+}
+
+/// The same, but streams that are `known` stay as they are.
+pub(super) fn unpack_around(
+    bytes: &[u8],
+    limits: &Limits,
+    (engines, careful): (Engines, bool),
+    known: &Known,
+) -> Option<Unpacked> {
     let unpacked_max = limits.unpacked_bytes_max.min(bytes.len().saturating_mul(limits.unpacked_ratio_max));
     let mut unpacker = Unpacker {
         engines,
@@ -51,6 +62,7 @@ pub(super) fn unpack(bytes: &[u8], limits: &Limits, engines: Engines, careful: b
         content_left: unpacked_max,
         nanos_left: limits.decode_nanos_max,
         patience: Patience::of(bytes.len()),
+        known,
         into: Unpacked::default(),
     };
     let ops = unpacker.sequence(bytes, 0);
@@ -58,7 +70,7 @@ pub(super) fn unpack(bytes: &[u8], limits: &Limits, engines: Engines, careful: b
     changed.then_some(Unpacked { ops, ..unpacker.into })
 }
 
-struct Unpacker {
+struct Unpacker<'a> {
     engines: Engines,
     /// Whether every stream is made again at once, because some could not be.
     careful: bool,
@@ -68,6 +80,8 @@ struct Unpacker {
     /// Time that making the object again may still take.
     nanos_left: u64,
     patience: Patience,
+    /// Streams that stay as they are.
+    known: &'a Known,
     into: Unpacked,
 }
 
@@ -86,7 +100,7 @@ struct Taken {
     end: usize,
 }
 
-impl Unpacker {
+impl Unpacker<'_> {
     fn sequence(&mut self, bytes: &[u8], depth: usize) -> Vec<Op> {
         let mut ops = Vec::new();
         let (mut done, mut from) = (0, 0);
@@ -95,7 +109,10 @@ impl Unpacker {
             let before = self.savepoint();
             if let Some(taken) = self.take((bytes, done), guess, depth) {
                 literal(&mut ops, taken.start - done);
-                ops.push(taken.op);
+                match taken.op {
+                    Op::Literal { bytes } => literal(&mut ops, bytes),
+                    op => ops.push(op),
+                }
                 (done, from) = (taken.end, taken.end);
             } else {
                 self.restore(&before);
@@ -133,6 +150,9 @@ impl Unpacker {
         match guess {
             Guess::Jpeg { at, outline } => self.jpeg((bytes, done), at, outline),
             Guess::Idat { at, end, runs, content } => {
+                if let Some(kept) = self.keep((bytes, done), (at, end), bytes.get(at..end)?) {
+                    return Some(kept);
+                }
                 self.content_left = self.content_left.checked_sub(content.len())?;
                 self.literal(bytes.get(done..at)?);
                 let inner = self.inner(&content, depth)?;
@@ -165,6 +185,21 @@ impl Unpacker {
         self.into.plain.extend_from_slice(bytes);
     }
 
+    /// Leaves what lies between `start` and `end` as it is, where its `stream` is known.
+    fn keep(
+        &mut self,
+        (bytes, done): (&[u8], usize),
+        (start, end): (usize, usize),
+        stream: &[u8],
+    ) -> Option<Taken> {
+        if !self.known.has(stream) {
+            return None;
+        }
+        let kept = bytes.get(done..end)?;
+        self.literal(kept);
+        Some(Taken { op: Op::Literal { bytes: end - start }, start, end })
+    }
+
     fn inner(&mut self, content: &[u8], depth: usize) -> Option<Vec<Op>> {
         (depth < self.depth_max).then(|| self.sequence(content, depth + 1))
     }
@@ -182,6 +217,9 @@ impl Unpacker {
     fn jpeg(&mut self, (bytes, done): (&[u8], usize), at: usize, outline: Outline) -> Option<Taken> {
         let end = at + outline.bytes;
         let file = bytes.get(at..end).filter(|file| file.len() >= JPEG_BYTES_MIN)?;
+        if let Some(kept) = self.keep((bytes, done), (at, end), file) {
+            return Some(kept);
+        }
         let literal = bytes.get(done..at)?;
         self.spend(cost::jpeg(file.len(), outline.samples))?;
         let Some(stored) = guarded(|| (self.engines.jpeg)(file)) else {
@@ -206,6 +244,10 @@ impl Unpacker {
     ) -> Option<Taken> {
         let header = if wrapper == Wrapper::Raw { 0 } else { 2 };
         let stream = bytes.get(start + header..)?.get(..inflated.stream)?;
+        let end = start + stream.len() + wrapper.bytes();
+        if let Some(kept) = self.keep((bytes, done), (start, end), stream) {
+            return Some(kept);
+        }
         let literal = bytes.get(done..start)?;
         self.content_left = self.content_left.checked_sub(inflated.content.len())?;
         // At the least; what it really takes is known when it is undone.
@@ -218,9 +260,8 @@ impl Unpacker {
         self.literal(literal);
         self.into.data.extend_from_slice(&undone.corrections);
         let inner = self.inner(&undone.content, depth)?;
-        let bytes = stream.len() + wrapper.bytes();
-        let op = Op::Deflate { wrapper, bytes, corrections: undone.corrections.len(), inner };
-        Some(Taken { op, start, end: start + bytes })
+        let op = Op::Deflate { wrapper, bytes: end - start, corrections: undone.corrections.len(), inner };
+        Some(Taken { op, start, end })
     }
 
     /// Undoes a stream where that is worth it.

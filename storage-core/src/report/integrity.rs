@@ -97,6 +97,8 @@ finding_kinds! {
     ItemDiffers "item-differs" "Packs are the truth: restore the catalog with its packs from a backup, or run rebuild-catalog.",
     /// An object's row says other than its entry.
     ObjectDiffers "object-differs" "Packs are the truth: restore the catalog with its packs from a backup, or run rebuild-catalog.",
+    /// The catalog does not know, or has wrong, which object another one is a difference from.
+    DeltaDiffers "delta-differs" "Run repair: it notes the base that the pack names.",
     /// Hold, retention, pin or labels of a row are not those of the newest change.
     PolicyDiffers "policy-differs" "Run repair: it applies the newest change that the packs hold.",
     /// A tenant's row and the packs disagree.

@@ -52,7 +52,7 @@ use crate::testing::faults::Lie;
 /// A catalog whose calls follow a plan.
 #[derive(Debug)]
 pub(super) struct FaultyCatalog {
-    inner: Arc<dyn Catalog>,
+    pub(super) inner: Arc<dyn Catalog>,
     faults: Faults,
 }
 
@@ -62,12 +62,16 @@ impl FaultyCatalog {
     }
 
     /// A call that looks.
-    fn read<'a, T: Send + 'a>(&'a self, name: &'static str, call: Answer<'a, T>) -> Answer<'a, T> {
+    pub(super) fn read<'a, T: Send + 'a>(&'a self, name: &'static str, call: Answer<'a, T>) -> Answer<'a, T> {
         self.faults.pass(Call { name, effect: Effect::Read }, call, async {}).boxed()
     }
 
     /// A call that changes something: one transaction, so never a part of it.
-    fn write<'a, T: Send + 'a>(&'a self, name: &'static str, call: Answer<'a, T>) -> Answer<'a, T> {
+    pub(super) fn write<'a, T: Send + 'a>(
+        &'a self,
+        name: &'static str,
+        call: Answer<'a, T>,
+    ) -> Answer<'a, T> {
         self.faults.pass(Call { name, effect: Effect::Whole }, call, async {}).boxed()
     }
 

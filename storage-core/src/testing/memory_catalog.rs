@@ -10,6 +10,7 @@ mod door;
 mod erasure;
 mod integrity;
 mod locations;
+mod similar;
 mod state;
 mod tiering;
 mod upkeep;

@@ -10,5 +10,6 @@ pub mod clock;
 pub mod faults;
 mod faulty_backend;
 mod faulty_catalog;
+mod faulty_similar;
 pub mod memory_catalog;
 pub mod power;

@@ -21,6 +21,9 @@ pub struct BlockRecipe {
     pub recode_level: Option<i32>,
 }
 
+/// Bytes after which a block of deltas is full. They do not compress together, and reading one should not take many.
+pub const DELTA_BLOCK_BYTES: usize = 64 << 10;
+
 /// The zstd level of the archive tier.
 pub const ARCHIVE_LEVEL: i32 = 19;
 

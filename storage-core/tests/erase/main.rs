@@ -10,6 +10,7 @@
     reason = "a test stops where it cannot go on, and looks at what it is about"
 )]
 
+mod bases;
 mod crash;
 mod mail;
 mod places;

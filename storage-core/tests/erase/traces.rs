@@ -17,12 +17,14 @@ use storage_core::pack::EntryBody;
 use storage_core::pack::Footer;
 use storage_core::pack::Frame;
 use storage_core::pack::FrameKind;
+use storage_core::pack::ObjectEntry;
 use storage_core::pack::PackName;
 use storage_core::pack::ScanDepth;
 use storage_core::pack::ScanStep;
 use storage_core::pack::Scanner;
 use storage_core::pack::TransformId;
 use storage_core::recode;
+use storage_core::similarity;
 use uuid::Uuid;
 
 /// Bytes in a row that tell content apart.
@@ -130,15 +132,20 @@ pub(crate) fn in_packs(
             let _ = dictionaries.insert(record.id, Arc::new(dictionary));
         }
     }
+    let decoded = |frame: &Frame| {
+        let needed = frame.header().dictionary();
+        let dictionary = needed.map(|id| dictionaries.get(&id).expect("a dictionary that a frame needs"));
+        frame.stream(dictionary.map(|dictionary| &**dictionary)).unwrap()
+    };
+    let all = frames.iter().flat_map(|(_, frames)| frames);
+    let whole: Whole = all.flat_map(|frame| whole_in(frame, &decoded(frame))).collect();
     for (pack, frames) in &frames {
         let segments = segments_in_use(frames, living);
         for frame in frames {
             let name = format!("{pack}:{} {}", frame.header().ordinal, frame.header().kind.name());
-            let needed = frame.header().dictionary();
-            let dictionary = needed.map(|id| dictionaries.get(&id).expect("a dictionary that a frame needs"));
-            let stream = frame.stream(dictionary.map(|dictionary| &**dictionary)).unwrap();
+            let stream = decoded(frame);
             look(traces, &name, "table", &table(frame.bytes()), found);
-            for (owner, content) in contents(frame, &stream) {
+            for (owner, content) in contents(frame, &stream, &whole) {
                 if !living.contains(&owner) && !segments.contains(&owner) {
                     look(traces, &name, "content", &content, found);
                 }
@@ -191,7 +198,7 @@ pub(crate) enum Owner {
 }
 
 /// What a frame's stream holds: each by itself, as it is stored, and made again where that is another form.
-fn contents(frame: &Frame, stream: &Bytes) -> Vec<(Owner, Bytes)> {
+fn contents(frame: &Frame, stream: &Bytes, whole: &Whole) -> Vec<(Owner, Bytes)> {
     let header = frame.header();
     if header.kind != FrameKind::Block {
         let segment = header.kind == FrameKind::Segment;
@@ -213,13 +220,44 @@ fn contents(frame: &Frame, stream: &Bytes) -> Vec<(Owner, Bytes)> {
         if let EntryBody::Object(object) = &entry.body
             && object.transform != TransformId::NONE
         {
-            let bytes = usize::try_from(object.bytes).unwrap();
-            let again = recode::decode(object.transform, &object.params, &stored, bytes).unwrap();
-            contents.push((owner, Bytes::from(again)));
+            contents.push((owner, made_again(object, &stored, whole)));
         }
         contents.push((owner, stored));
     }
     contents
+}
+
+/// Objects that are stored by themselves: what differences need.
+type Whole = HashMap<Sha256, Bytes>;
+
+fn made_again(object: &ObjectEntry, stored: &Bytes, whole: &Whole) -> Bytes {
+    let bytes = usize::try_from(object.bytes).unwrap();
+    Bytes::from(if object.transform == TransformId::DELTA {
+        let base =
+            whole.get(&similarity::base_of(&object.params).unwrap()).expect("the base of a difference");
+        similarity::decode(&object.params, stored, bytes, base).unwrap()
+    } else {
+        recode::decode(object.transform, &object.params, stored, bytes).unwrap()
+    })
+}
+
+/// The objects of a block that are stored by themselves.
+fn whole_in(frame: &Frame, stream: &Bytes) -> Vec<(Sha256, Bytes)> {
+    let mut whole = Vec::new();
+    if frame.header().kind != FrameKind::Block {
+        return whole;
+    }
+    for entry in frame.head().block_table().unwrap().entries {
+        if let EntryBody::Object(object) = &entry.body {
+            let stored = entry.cut(stream).unwrap();
+            match object.transform {
+                TransformId::NONE => whole.push((object.sha256, stored)),
+                TransformId::DELTA => {}
+                _ => whole.push((object.sha256, made_again(object, &stored, &Whole::new()))),
+            }
+        }
+    }
+    whole
 }
 
 /// The segments of a pack's objects that are in use.

@@ -16,6 +16,7 @@ use crate::catalog::rows::ObjectRef;
 use crate::catalog::rows::Place;
 use crate::catalog::rows::Relocation;
 use crate::catalog::rows::UnitKey;
+use crate::catalog::similar::Form;
 use crate::clock::Timestamp;
 use crate::ids::ItemKey;
 use crate::ids::ObjectKey;
@@ -37,6 +38,7 @@ pub(super) async fn quarantine(fixture: &Fixture) {
         from_tier: Tier::Hot,
         to: fixture.place(Tier::Cold, 5),
         to_tier: Tier::Cold,
+        form: Form::Kept,
     };
     assert_eq!(must(catalog.relocate(fixture.tenant, &[relocation], 3).await), 1);
     must(catalog.quarantine(&[old.key], NOW).await);
@@ -66,6 +68,7 @@ pub(super) async fn quarantine(fixture: &Fixture) {
         from_tier: Tier::Hot,
         to: fixture.place(Tier::Cold, 6),
         to_tier: Tier::Cold,
+        form: Form::Kept,
     };
     assert_eq!(must(catalog.relocate(fixture.tenant, &[back], 3).await), 1);
     assert!(!fixture.object_row(1).await.quarantined);

@@ -14,6 +14,7 @@ use crate::catalog::rows::NewDictionary;
 use crate::catalog::rows::Place;
 use crate::catalog::rows::Relocation;
 use crate::catalog::rows::UnitKey;
+use crate::catalog::similar::Form;
 use crate::ids::PackKey;
 use crate::model::Tier;
 
@@ -27,6 +28,7 @@ async fn relocate(fixture: &Fixture, unit: &LocatedUnit, to: Place, to_tier: Tie
         from_tier: unit.location.tier,
         to,
         to_tier,
+        form: Form::Kept,
     };
     must(fixture.catalog.relocate(fixture.tenant, &[relocation], 1).await)
 }

@@ -13,6 +13,7 @@ use crate::catalog::rows::Relocation;
 use crate::catalog::rows::Statistics;
 use crate::catalog::rows::StatisticsRow;
 use crate::catalog::rows::UnitKey;
+use crate::catalog::similar::Form;
 use crate::ids::TenantKey;
 use crate::model::ItemKind;
 use crate::model::ListQuery;
@@ -128,8 +129,16 @@ async fn relocate(fixture: &Fixture, chance: &mut Chance, known: (&[u8], &[u8]))
     let to = fixture.place(to_tier, 5_000 + u32::try_from(chance.below(1_000)).unwrap_or(0));
     let stands = chance.below(4) > 0;
     let from_place = if stands { from.place } else { fixture.place(Tier::Hot, 77_777) };
-    let moves =
-        [Relocation { unit, copy: false, bytes, from: from_place, from_tier: from.tier, to, to_tier }];
+    let moves = [Relocation {
+        unit,
+        copy: false,
+        bytes,
+        from: from_place,
+        from_tier: from.tier,
+        to,
+        to_tier,
+        form: Form::Kept,
+    }];
     assert_eq!(must(fixture.catalog.relocate(fixture.tenant, &moves, 3).await), u64::from(stands));
 }
 

@@ -18,6 +18,7 @@ use crate::catalog::rows::PackState;
 use crate::catalog::rows::Place;
 use crate::catalog::rows::Relocation;
 use crate::catalog::rows::UnitKey;
+use crate::catalog::similar::Form;
 use crate::clock::Timestamp;
 use crate::ids::ItemKey;
 use crate::ids::ObjectKey;
@@ -37,6 +38,7 @@ pub(super) async fn relocations(fixture: &Fixture) {
         from_tier: Tier::Hot,
         to,
         to_tier: Tier::Cold,
+        form: Form::Kept,
     };
     let item = relocation(UnitKey::Skeleton(row.key), row.location.place, row.skeleton_bytes);
     let moved = relocation(UnitKey::Object(object.key), object.location.place, object.bytes);
@@ -165,6 +167,7 @@ pub(super) async fn sweep(fixture: &Fixture) {
         from_tier: Tier::Hot,
         to: fixture.place(Tier::Warm, 1),
         to_tier: Tier::Warm,
+        form: Form::Kept,
     };
     assert_eq!(must(catalog.relocate(fixture.tenant, &[relocation], 1).await), 1);
     let copy = Some(fixture.place(Tier::Cold, 1));
@@ -259,7 +262,7 @@ pub(super) async fn recoding(fixture: &Fixture) {
         .map(|row| row.id)
         .collect();
     let [one, other] = *ids else { panic!("two tenants") };
-    let sums = |hidden, gain| RecodedBytes { hidden, gain };
+    let sums = |hidden, gain| RecodedBytes { hidden, gain, similar: 3 * gain };
     assert_eq!(must(catalog.recoding(None).await), sums(0, 0));
     for _ in 0..2 {
         must(catalog.add_pack_recoding(first, &[(one, sums(-70, 5)), (other, sums(30, 2))]).await);

@@ -6,12 +6,15 @@ use std::collections::HashMap;
 use sqlx::SqliteConnection;
 
 use crate::catalog::rows::NewObject;
+use crate::catalog::similar::Form;
 use crate::catalog::sqlite::commit::Increments;
 use crate::catalog::sqlite::failed;
 use crate::catalog::sqlite::fields::get;
 use crate::catalog::sqlite::fields::int;
 use crate::catalog::sqlite::fields::tier_of;
+use crate::catalog::sqlite::similar;
 use crate::error::Result;
+use crate::ids::ObjectKey;
 use crate::model::Tier;
 
 /// Gives quarantined objects among `objects` their new places. Returns their keys by their index in `objects`.
@@ -67,9 +70,10 @@ async fn mend_one(
         .bind(i64::from(object.place.frame))
         .bind(i64::from(object.place.entry))
         .bind(key)
-        .execute(tx)
+        .execute(&mut *tx)
         .await
         .map_err(failed("mending an object"))?;
+    similar::take_form(tx, ObjectKey(key), Form::Whole).await?;
     let old = sums.entry((object.tenant, tier_of(get(&row, "tier")?)?)).or_default();
     old.objects -= 1;
     old.object_bytes -= bytes;

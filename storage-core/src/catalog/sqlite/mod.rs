@@ -15,6 +15,7 @@ mod items;
 mod mend;
 mod packs;
 mod recoding;
+mod similar;
 mod sweep;
 mod tiering;
 

@@ -18,7 +18,24 @@ use crate::ids::PackKey;
 use crate::ids::TenantKey;
 use crate::model::Tier;
 
-const COUNT_UNREFERENCED: &str = "SELECT count(*) AS n FROM content_objects o WHERE NOT EXISTS (SELECT 1 FROM email_content c WHERE c.object_id = o.id)";
+/// Objects that no item refers to, and no delta of an item.
+macro_rules! unneeded {
+    () => {
+        "WHERE NOT EXISTS (SELECT 1 FROM email_content c WHERE c.object_id = o.id) \
+         AND NOT EXISTS (SELECT 1 FROM content_deltas d JOIN email_content c ON c.object_id = d.object_id \
+                         WHERE d.base_id = o.id)"
+    };
+}
+
+const COUNT_UNREFERENCED: &str = concat!("SELECT count(*) AS n FROM content_objects o ", unneeded!());
+
+/// Deltas come before their bases, which cannot go while there are any.
+const UNREFERENCED: &str = concat!(
+    "SELECT o.id, o.tenant_id, o.bytes, p.tier, cp.tier AS copy_tier FROM content_objects o \
+     JOIN content_packs p ON p.id = o.pack_id LEFT JOIN content_packs cp ON cp.id = o.copy_pack_id ",
+    unneeded!(),
+    " ORDER BY EXISTS (SELECT 1 FROM content_deltas d WHERE d.base_id = o.id) LIMIT ?"
+);
 
 pub(super) async fn remove_unreferenced(
     pool: &SqlitePool,
@@ -31,15 +48,11 @@ pub(super) async fn remove_unreferenced(
         return get_u64(&row, "n");
     }
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("sweeping"))?;
-    let rows = sqlx::query(
-        "SELECT o.id, o.tenant_id, o.bytes, p.tier, cp.tier AS copy_tier FROM content_objects o \
-         JOIN content_packs p ON p.id = o.pack_id LEFT JOIN content_packs cp ON cp.id = o.copy_pack_id \
-         WHERE NOT EXISTS (SELECT 1 FROM email_content c WHERE c.object_id = o.id) LIMIT ?",
-    )
-    .bind(i64::from(limit))
-    .fetch_all(&mut *tx)
-    .await
-    .map_err(failed("sweeping"))?;
+    let rows = sqlx::query(UNREFERENCED)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed("sweeping"))?;
     let mut sums: BTreeMap<(TenantKey, Tier), Statistics> = BTreeMap::new();
     for row in &rows {
         let tenant = TenantKey(get(row, "tenant_id")?);

@@ -30,6 +30,7 @@ use crate::catalog::sqlite::fields::int;
 use crate::catalog::sqlite::fields::location;
 use crate::catalog::sqlite::fields::tier_of;
 use crate::catalog::sqlite::insight::add_statistics;
+use crate::catalog::sqlite::similar;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ids::ItemKey;
@@ -172,6 +173,23 @@ pub(super) async fn relocate(
 }
 
 async fn relocate_one(tx: &mut SqliteConnection, tenant: TenantKey, change: &Relocation) -> Result<u64> {
+    let object = match change.unit {
+        UnitKey::Object(key) if !change.copy => Some(key),
+        UnitKey::Object(_) | UnitKey::Skeleton(_) => None,
+    };
+    if let Some(key) = object
+        && !similar::may_take(tx, tenant, key, change.form).await?
+    {
+        return Ok(0);
+    }
+    let rows = replace(tx, tenant, change).await?;
+    if let (Some(key), 1..) = (object, rows) {
+        similar::take_form(tx, key, change.form).await?;
+    }
+    Ok(rows)
+}
+
+async fn replace(tx: &mut SqliteConnection, tenant: TenantKey, change: &Relocation) -> Result<u64> {
     let (sql, key) = match (change.unit, change.copy) {
         (UnitKey::Skeleton(key), false) => (
             "UPDATE email_messages SET pack_id = ?, frame = ?, entry = ? \

@@ -63,6 +63,28 @@ pub(crate) async fn empty(
     Ok(run.mover.report)
 }
 
+/// Writes every delta whole whose base no item refers to, so that the bases can be forgotten.
+pub(crate) async fn free_bases(
+    store: &Arc<Store>,
+    tenants: &BTreeSet<TenantKey>,
+    progress: mpsc::Sender<CompactReport>,
+    stop: CancellationToken,
+) -> Result<CompactReport> {
+    let known = known(store).await?;
+    let mut run = Run { store, mover: Mover::new(store, Bounds::default(), progress, stop), known };
+    let mut done = Ok(());
+    for tenant in store.catalog.tenants().await?.iter().filter(|tenant| tenants.contains(&tenant.key)) {
+        done = run.free_bases(tenant).await;
+        if done.is_err() || run.mover.over() {
+            break;
+        }
+    }
+    // Packs that are complete so far count even where something after them failed.
+    run.mover.finish().await?;
+    done?;
+    Ok(run.mover.report)
+}
+
 impl Run<'_> {
     async fn forced_plan(&self, forced: &Forced) -> Result<Plan> {
         let mut packs = HashMap::new();

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::caches::Block;
 use crate::catalog::rows::LocatedUnit;
 use crate::catalog::rows::TenantRow;
+use crate::catalog::similar::Form;
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::error::Kind;
@@ -17,6 +20,7 @@ use crate::ops::compact::plan::Action;
 use crate::ops::compact::plan::FramePlan;
 use crate::ops::compact::run::Run;
 use crate::ops::read::sha256;
+use crate::ops::read::transform_in;
 use crate::ops::rewrite::dictionary;
 use crate::ops::rewrite::encode::Draft;
 use crate::ops::rewrite::encode::Encoded;
@@ -29,6 +33,9 @@ use crate::ops::rewrite::unit::Identity;
 use crate::ops::rewrite::unit::PlannedUnit;
 use crate::pack::EncodedFrame;
 use crate::pack::Frame;
+use crate::pack::TransformId;
+use crate::store::Store;
+use crate::tier::recipe::DELTA_BLOCK_BYTES;
 use crate::tier::recipe::block_recipe;
 
 /// Units looked up in one go.
@@ -51,7 +58,7 @@ struct Section<'a> {
     /// Some of its units: what the built-in dictionary is tried on where there is no other.
     units: Vec<PlannedUnit>,
     targets: BTreeMap<MediaClass, Target<'a>>,
-    drafts: BTreeMap<MediaClass, Draft>,
+    drafts: BTreeMap<(MediaClass, bool), Draft>,
 }
 
 impl<'a> Section<'a> {
@@ -171,15 +178,8 @@ impl Run<'_> {
             }
         };
         let entries = block.table.entries.len();
-        let verify = move || {
-            let verified = |unit: PlannedUnit| {
-                let bytes = stored_unit(&block, &unit);
-                (unit, bytes)
-            };
-            Ok(units.into_iter().map(verified).collect::<Vec<_>>())
-        };
         let mut read = Vec::new();
-        for (unit, bytes) in self.store.background.run(verify).await? {
+        for (unit, bytes) in verified(self.store, Arc::new(block), units).await? {
             match bytes {
                 Ok(bytes) => read.push((unit, bytes)),
                 Err(error) if is_unreadable(&error) => self.mover.note_damage(&error, unit.key),
@@ -199,7 +199,7 @@ impl Run<'_> {
                 (_, UnitBytes::Skeleton(_, skeleton)) => sha256(skeleton),
                 _ => return Err(Error::internal("A skeleton was read as an object.")),
             };
-            Ok(Encoded { entry: unit.from.place.entry, sha256: expected, unit })
+            Ok(Encoded { entry: unit.from.place.entry, sha256: expected, unit, form: Form::Kept })
         };
         let units = read.into_iter().map(encoded).collect::<Result<Vec<_>>>()?;
         let (tier, class) = section.of;
@@ -232,9 +232,12 @@ impl Run<'_> {
             let large = LargeMove { tenant: section.tenant, recipe, pack, entry: *entry, as_stored };
             return self.mover.large(tier, unit, large).await;
         }
-        let draft = section.drafts.entry(class).or_default();
+        // Deltas lie among themselves: reading one takes no block of other objects.
+        let is_delta = bytes.is_delta();
+        let draft = section.drafts.entry((class, is_delta)).or_default();
         draft.push(unit, bytes);
-        if draft.bytes() >= target.recipe.block_bytes {
+        let full = if is_delta { DELTA_BLOCK_BYTES } else { target.recipe.block_bytes };
+        if draft.bytes() >= full {
             let full = std::mem::take(draft);
             self.mover.submit(target, full).await?;
         }
@@ -261,13 +264,46 @@ impl Run<'_> {
         let Some(Section { targets, drafts, .. }) = section else {
             return Ok(());
         };
-        for (class, draft) in drafts {
+        for ((class, _), draft) in drafts {
             if let (false, Some(target)) = (draft.is_empty(), targets.get(&class)) {
                 self.mover.submit(target, draft).await?;
             }
         }
         self.mover.settle(0).await
     }
+}
+
+/// Units of a block in their stored form, each verified: whole ones together on the background pool, deltas one by one,
+/// because each needs a base.
+async fn verified(
+    store: &Store,
+    block: Arc<Block>,
+    units: Vec<PlannedUnit>,
+) -> Result<Vec<(PlannedUnit, Result<UnitBytes>)>> {
+    let is_delta = |unit: &PlannedUnit| {
+        transform_in(&block, &unit.from).is_ok_and(|transform| transform == TransformId::DELTA)
+    };
+    let (deltas, units): (Vec<PlannedUnit>, Vec<PlannedUnit>) = units.into_iter().partition(is_delta);
+    let whole = Arc::clone(&block);
+    let verify = move || {
+        let verified = |unit: PlannedUnit| {
+            let bytes = stored_unit(&whole, &unit, None);
+            (unit, bytes)
+        };
+        Ok(units.into_iter().map(verified).collect::<Vec<_>>())
+    };
+    let mut verified = store.background.run(verify).await?;
+    for unit in deltas {
+        let bytes = match store.base_in(&block, &unit.from).await {
+            Ok(base) => {
+                let (block, unit) = (Arc::clone(&block), unit.clone());
+                store.background.run(move || stored_unit(&block, &unit, base.as_deref())).await
+            }
+            Err(error) => Err(error),
+        };
+        verified.push((unit, bytes));
+    }
+    Ok(verified)
 }
 
 /// Whether something is damaged, or was written by a newer version: it stays where it is.

@@ -17,4 +17,5 @@ mod run;
 
 pub(crate) use forced::Forced;
 pub(crate) use forced::empty;
+pub(crate) use forced::free_bases;
 pub(crate) use run::compact;

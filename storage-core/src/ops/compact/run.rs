@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::rows::PackRow;
+use crate::catalog::rows::TenantRow;
 use crate::error::Error;
 use crate::error::Result;
 use crate::ids::PackKey;
@@ -15,6 +16,7 @@ use crate::ops::compact::plan::Known;
 use crate::ops::compact::plan::Plan;
 use crate::ops::compact::plan::Rules;
 use crate::ops::compact::plan::plan;
+use crate::ops::rewrite::dependents::free_dependents;
 use crate::ops::rewrite::mover::Bounds;
 use crate::ops::rewrite::mover::Mover;
 use crate::ops::rewrite::unit::PlannedUnit;
@@ -109,6 +111,13 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Objects that only deltas need are freed of them: the deltas are written whole. The next sweep forgets the bases.
+    pub(super) async fn free_bases(&mut self, tenant: &TenantRow) -> Result<()> {
+        let bases = self.store.catalog.unreferenced_bases(tenant.key).await?;
+        let _freed = free_dependents(&mut self.mover, tenant, &bases).await?;
+        Ok(())
+    }
+
     pub(super) fn count(&mut self, plan: &Plan) {
         let report = &mut self.mover.report;
         report.planned_packs = plan.packs.len() as u64;
@@ -130,6 +139,7 @@ impl Run<'_> {
                 if rules.only.is_none_or(|only| only == tenant.key) {
                     self.retire_unneeded(&tenant).await?;
                     self.renew_dictionaries(&tenant, &mut frames).await?;
+                    self.free_bases(&tenant).await?;
                 }
                 self.move_frames(&tenant, frames).await
             }

@@ -4,7 +4,8 @@
 //! 1. Nothing forbids it (holds, retention). A tombstone that asks for the erasure is durable in the log, then the item is
 //!    deleted in the catalog, with a row that says what is to be erased: from here on the id is not found, and whatever
 //!    ends the process, the next erasure goes on. The tombstone names hashes, and no id of the caller's.
-//! 2. The log is sealed, objects without a reference are forgotten. What is still referred to is not only the item's.
+//! 2. The log is sealed. What is stored as a difference from an object without a reference is written whole; then objects
+//!    without a reference are forgotten. What is still referred to is not only the item's.
 //! 3. Every pack is searched for what is left of the items: their records, their skeletons, objects that only they referred
 //!    to, wherever an earlier rewrite left them; changes and tombstones that name them; dictionaries that sampled them, and
 //!    all frames that need one of these.

@@ -14,12 +14,13 @@ use crate::catalog::rows::ErasureRow;
 use crate::catalog::rows::PackRow;
 use crate::catalog::rows::PackState;
 use crate::clock::Timestamp;
-use crate::error::Error;
-use crate::error::Kind;
 use crate::error::Result;
 use crate::ids::PackKey;
+use crate::ids::TenantKey;
+use crate::model::Sha256;
 use crate::ops::compact::Forced;
 use crate::ops::compact::empty;
+use crate::ops::compact::free_bases;
 use crate::ops::erase::request::Meant;
 use crate::ops::erase::request::meant;
 use crate::ops::erase::search::Held;
@@ -70,6 +71,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.store.caches.forget_content();
+        let _ = self.store.catalog.forget_features().await?;
         self.report.catalog_bytes = self.store.catalog.expunge().await?;
         let now = self.store.now();
         let items: Vec<_> = pending.iter().map(|row| (row.tenant, row.kind, row.id)).collect();
@@ -85,8 +87,15 @@ impl Run<'_> {
     async fn rounds(&mut self, pending: &[ErasureRow]) -> Result<bool> {
         for _ in 0..ROUNDS_MAX {
             self.log.ask(Request::Seal).await?;
+            self.free_bases(pending).await?;
+            if self.report.stopped {
+                return Ok(false);
+            }
             let _ = self.log.ask(|reply| Request::RemoveUnreferenced { dry_run: false, reply }).await?;
             let targets = Targets::of(self.store, pending).await?;
+            if self.bases_are_left(pending).await? {
+                return Ok(false);
+            }
             let held = search(self.store, &targets, false).await?;
             self.report.left.clear();
             if held.is_nothing() {
@@ -96,7 +105,6 @@ impl Run<'_> {
                 self.report.stopped = true;
                 return Ok(false);
             }
-            check_dependents(&held)?;
             let before = self.report.packs_deleted;
             self.round(&targets, &held).await?;
             if self.report.stopped {
@@ -135,6 +143,40 @@ impl Run<'_> {
         self.remove(&targets.items, &held.packs).await
     }
 
+    /// Writes whole what is stored as a difference from an object that no item refers to any more.
+    async fn free_bases(&mut self, pending: &[ErasureRow]) -> Result<()> {
+        let tenants: BTreeSet<TenantKey> = pending.iter().map(|row| row.tenant).collect();
+        let (store, stop) = (self.store, self.stop.clone());
+        let freed = self.follow(|sender| free_bases(store, &tenants, sender, stop)).await?;
+        self.note(&freed);
+        self.report.stopped |= freed.stopped;
+        Ok(())
+    }
+
+    /// Whether deltas that could not be read keep what is to be erased. Repair quarantines them.
+    async fn bases_are_left(&mut self, pending: &[ErasureRow]) -> Result<bool> {
+        let tenants: BTreeSet<TenantKey> = pending.iter().map(|row| row.tenant).collect();
+        let mut left = 0;
+        for tenant in tenants {
+            let bases = self.store.catalog.unreferenced_bases(tenant).await?;
+            let hashes: HashSet<Sha256> = pending
+                .iter()
+                .filter(|row| row.tenant == tenant)
+                .flat_map(|row| row.hashes.clone())
+                .collect();
+            let rows = self.store.catalog.objects_by_key(tenant, &bases).await?;
+            left += rows.iter().filter(|row| hashes.contains(&row.sha256)).count() as u64;
+        }
+        if left > 0 {
+            self.report.damaged = left;
+            tracing::error!(
+                left,
+                "an erasure is not done: damaged objects are differences from what is to be erased"
+            );
+        }
+        Ok(left > 0)
+    }
+
     async fn retire(&mut self, held: &Held) -> Result<()> {
         let rows = self.store.catalog.dictionaries(None).await?;
         let barred: Vec<_> = rows
@@ -146,10 +188,18 @@ impl Run<'_> {
         self.store.catalog.retire_dictionaries(&barred).await
     }
 
-    /// Moves what is alive out of the packs, and passes progress on.
+    /// Moves what is alive out of the packs.
     async fn empty(&self, forced: &Forced) -> Result<CompactReport> {
+        self.follow(|sender| empty(self.store, forced, sender, self.stop.clone())).await
+    }
+
+    /// Does it, and passes its progress on.
+    async fn follow<F: Future<Output = Result<CompactReport>>>(
+        &self,
+        begin: impl FnOnce(mpsc::Sender<CompactReport>) -> F,
+    ) -> Result<CompactReport> {
         let (sender, mut steps) = mpsc::channel(1);
-        let work = empty(self.store, forced, sender, self.stop.clone());
+        let work = begin(sender);
         let tell = async {
             while let Some(step) = steps.recv().await {
                 let mut report = self.report.clone();
@@ -196,17 +246,6 @@ fn add(report: &mut EraseReport, moved: &CompactReport) {
     report.rewritten_bytes += moved.stored_bytes;
     report.packs_written += moved.packs;
     report.dictionaries_made += moved.dictionaries_made;
-}
-
-/// Differences cannot be read without their base, so they must be encoded again before it goes.
-fn check_dependents(held: &Held) -> Result<()> {
-    if held.dependents.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::Unimplemented,
-        "Other objects are stored as differences from what is to be erased. Erase with the version that wrote them.",
-    ))
 }
 
 /// What an erasure would take. Changes nothing.

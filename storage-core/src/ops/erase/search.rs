@@ -25,6 +25,7 @@ use crate::pack::IndexEntry;
 use crate::pack::ObjectEntry;
 use crate::pack::PolicyRecord;
 use crate::pack::TransformId;
+use crate::similarity;
 use crate::store::Store;
 
 /// What was found.
@@ -34,8 +35,6 @@ pub(crate) struct Held {
     pub(crate) packs: BTreeSet<Uuid>,
     /// Dictionaries that must go.
     pub(crate) dictionaries: BTreeSet<Uuid>,
-    /// Objects that are stored as differences from one that goes. Their packs are among `packs`.
-    pub(crate) dependents: BTreeSet<(Uuid, Sha256)>,
     /// Callers' ids that tombstones name.
     pub(crate) gone_ids: Vec<GoneId>,
     /// Packs with frames of a tenant concerned whose table cannot be read, and how many frames.
@@ -150,10 +149,7 @@ impl Search<'_> {
                     continue;
                 }
                 EntryBody::Object(object) => {
-                    if self.depends(tenant, object) {
-                        found = true;
-                        let _ = self.held.dependents.insert((tenant, object.sha256));
-                    }
+                    found |= self.depends(tenant, object);
                     object.sha256
                 }
                 EntryBody::Segmented(object) => {
@@ -167,13 +163,11 @@ impl Search<'_> {
         Ok(found || self.is_unknown(tenant, &others).await?)
     }
 
-    /// Whether an object is stored as a difference from one that goes: its parameters name the base by its hash.
+    /// Whether this is a difference from an object that goes. It is dead: what is alive was written whole before.
     fn depends(&self, tenant: Uuid, object: &ObjectEntry) -> bool {
         object.transform == TransformId::DELTA
-            && object.params.windows(32).any(|window| {
-                let hash = window.first_chunk().copied().map(Sha256);
-                hash.is_some_and(|hash| self.targets.hashes.contains(&(tenant, hash)))
-            })
+            && similarity::base_of(&object.params)
+                .is_ok_and(|base| self.targets.hashes.contains(&(tenant, base)))
     }
 
     /// Whether one of these may be of an item of which nothing is known.

@@ -7,6 +7,7 @@
 pub(crate) mod plan;
 mod recoding;
 mod run;
+mod similar;
 mod tally;
 
 pub(crate) use run::migrate;

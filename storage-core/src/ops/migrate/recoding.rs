@@ -1,5 +1,5 @@
-//! Objects on their way into a block: each is recoded on the background pool, several at a time, and comes out in the
-//! order in which it went in. What a warmer tier gets is plain again.
+//! Objects on their way into a block: each is recoded, or made a difference from another one, on the background pool,
+//! several at a time, and comes out in the order in which it went in. What a warmer tier gets is plain again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,13 +10,15 @@ use tokio::task::JoinHandle;
 use crate::error::Error;
 use crate::error::Result;
 use crate::media::MediaClass;
-use crate::model::Sha256;
+use crate::ops::migrate::similar::Candidate;
 use crate::ops::rewrite::encode::UnitBytes;
+use crate::ops::rewrite::encode::recoded_unit;
 use crate::ops::rewrite::unit::PlannedUnit;
 use crate::pack::Fields;
 use crate::pack::ObjectEntry;
+use crate::pack::TransformId;
 use crate::recode;
-use crate::recode::Limits;
+use crate::similarity;
 use crate::store::Store;
 
 /// A unit that waits for its turn.
@@ -41,15 +43,17 @@ impl Recoding {
         Self { store: Arc::clone(store), class, level, waiting: VecDeque::new() }
     }
 
-    /// Adds a unit.
-    pub(super) fn push(&mut self, unit: PlannedUnit, bytes: UnitBytes) {
+    /// Adds a unit with bases to try.
+    pub(super) fn push(&mut self, unit: PlannedUnit, bytes: UnitBytes, bases: Vec<Candidate>) {
         let (class, store) = (self.class, Arc::clone(&self.store));
-        let waiting = match (bytes, self.level.filter(|_| recode::applies(class))) {
-            (UnitBytes::Object(hash, object), Some(level)) => {
-                let work = move || Ok(recoded(class, level, (hash, object)));
+        let other = !bases.is_empty() || recode::applies(class);
+        let worth_it = other && matches!(bytes, UnitBytes::Object(..));
+        let waiting = match self.level.filter(|_| worth_it) {
+            Some(level) => {
+                let work = move || Ok(other_form(class, level, bytes, &bases));
                 Waiting::Running(unit, tokio::spawn(async move { store.background.run(work).await }))
             }
-            (bytes, _) => Waiting::Ready(unit, bytes),
+            None => Waiting::Ready(unit, bytes),
         };
         self.waiting.push_back(waiting);
     }
@@ -70,19 +74,36 @@ impl Recoding {
     }
 }
 
-/// An object in another form, where that pays.
-fn recoded(class: MediaClass, level: i32, (sha256, object): (Sha256, Bytes)) -> UnitBytes {
-    let Some(form) = recode::encode(class, &object, &Limits::at_level(level)) else {
-        return UnitBytes::Object(sha256, object);
+/// An object in another form, where that pays: as its difference from one of these bases, or recoded.
+fn other_form(class: MediaClass, level: i32, bytes: UnitBytes, bases: &[Candidate]) -> UnitBytes {
+    let UnitBytes::Object(sha256, object) = &bytes else {
+        return bytes;
+    };
+    if bases.is_empty() {
+        return recoded_unit(class, Some(level), bytes);
+    }
+    let (sha256, object) = (*sha256, object.clone());
+    let recoded = recoded_unit(class, Some(level), bytes);
+    let stored = match &recoded {
+        UnitBytes::Stored(_, stored) => Some(&**stored),
+        _ => None,
+    };
+    let alone = similarity::alone(&object, stored, level);
+    let deltas = bases.iter().filter_map(|(key, base)| {
+        let delta = base.encode(class, &object, level, alone)?;
+        Some((*key, delta))
+    });
+    let Some((key, delta)) = deltas.min_by_key(|(_, delta)| delta.params.len() + delta.stored.len()) else {
+        return recoded;
     };
     let entry = ObjectEntry {
         sha256,
         bytes: object.len() as u64,
         class: class.code(),
-        transform: form.transform,
-        params: form.parameters,
-        gain: form.gain,
+        transform: TransformId::DELTA,
+        params: delta.params,
+        gain: delta.gain,
         unknown: Fields::default(),
     };
-    UnitBytes::Stored(Box::new(entry), Bytes::from(form.stored))
+    UnitBytes::Delta(Box::new(entry), Bytes::from(delta.stored), key)
 }

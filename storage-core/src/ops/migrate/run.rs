@@ -20,6 +20,7 @@ use crate::ops::migrate::plan::Cursor;
 use crate::ops::migrate::plan::PlanPage;
 use crate::ops::migrate::plan::Rules;
 use crate::ops::migrate::recoding::Recoding;
+use crate::ops::migrate::similar::Similar;
 use crate::ops::migrate::tally::add_move;
 use crate::ops::rewrite::dictionary;
 use crate::ops::rewrite::encode::Draft;
@@ -33,6 +34,7 @@ use crate::ops::rewrite::unit::PlannedUnit;
 use crate::report::MigrateOptions;
 use crate::report::MigrateReport;
 use crate::store::Store;
+use crate::tier::recipe::DELTA_BLOCK_BYTES;
 use crate::tier::recipe::block_recipe;
 
 /// Applies the tier policy.
@@ -49,7 +51,8 @@ pub(crate) async fn migrate(
         None => store.catalog.tenants().await?,
     };
     let bounds = Bounds { bytes_max: options.bytes_max, bytes_per_second_max: options.bytes_per_second_max };
-    let mut run = Run { store, mover: Mover::new(store, bounds, progress, stop) };
+    let mover = Mover::new(store, bounds, progress, stop);
+    let mut run = Run { store, mover, similar: Similar::new(store) };
     run.plan(&tenants, &options).await?;
     if options.dry_run {
         return Ok(run.mover.report);
@@ -66,9 +69,17 @@ pub(crate) async fn migrate(
     Ok(run.mover.report)
 }
 
+/// Blocks that are being filled. Deltas lie among themselves: reading one takes no block of other objects.
+#[derive(Debug, Default)]
+struct Drafts {
+    whole: Draft,
+    deltas: Draft,
+}
+
 struct Run<'a> {
     store: &'a Arc<Store>,
     mover: Mover<'a, MigrateReport>,
+    similar: Similar,
 }
 
 impl Run<'_> {
@@ -162,7 +173,7 @@ impl Run<'_> {
         let target = Target { tenant, tier, recipe };
         let mut recoding = Recoding::new(self.store, class, target.recipe.recode_level);
         let keep = target.recipe.recode_level.is_some();
-        let mut draft = Draft::default();
+        let mut drafts = Drafts::default();
         for unit in units {
             if self.mover.over() {
                 break;
@@ -175,17 +186,25 @@ impl Run<'_> {
                     self.mover.large(tier, unit, large).await?;
                 }
                 Ok(bytes) => {
-                    recoding.push(unit, bytes);
+                    let bases = match &bytes {
+                        UnitBytes::Object(_, object) => {
+                            self.similar.look(tenant, &unit, (object, keep)).await?
+                        }
+                        _ => Vec::new(),
+                    };
+                    recoding.push(unit, bytes, bases);
                     let workers = self.store.settings.workers;
-                    self.fill(&target, (&mut recoding, workers), &mut draft).await?;
+                    self.fill(&target, (&mut recoding, workers), &mut drafts).await?;
                 }
                 Err(error) if error.kind() == Kind::Corrupt => self.mover.note_damage(&error, unit.key),
                 Err(error) => return Err(error),
             }
         }
-        self.fill(&target, (&mut recoding, 0), &mut draft).await?;
-        if !draft.is_empty() {
-            self.mover.submit(&target, draft).await?;
+        self.fill(&target, (&mut recoding, 0), &mut drafts).await?;
+        for draft in [drafts.whole, drafts.deltas] {
+            if !draft.is_empty() {
+                self.mover.submit(&target, draft).await?;
+            }
         }
         self.mover.settle(0).await
     }
@@ -195,10 +214,16 @@ impl Run<'_> {
         &mut self,
         target: &Target<'_>,
         (recoding, left): (&mut Recoding, usize),
-        draft: &mut Draft,
+        drafts: &mut Drafts,
     ) -> Result<()> {
-        let full = target.recipe.block_bytes;
         while let Some((unit, bytes)) = recoding.next(left).await? {
+            let base = if let UnitBytes::Delta(_, _, base) = &bytes { Some(*base) } else { None };
+            self.similar.settle(unit.key, base);
+            let (draft, full) = if bytes.is_delta() {
+                (&mut drafts.deltas, DELTA_BLOCK_BYTES)
+            } else {
+                (&mut drafts.whole, target.recipe.block_bytes)
+            };
             // What unpacks to much does not make its neighbours slow to read.
             if !draft.is_empty() && draft.bytes() + bytes.stored_bytes() > full * 2 {
                 self.mover.submit(target, std::mem::take(draft)).await?;

@@ -21,6 +21,7 @@ use crate::ops::rebuild::packs::Found;
 use crate::ops::replay::item;
 use crate::ops::replay_checks;
 use crate::pack::BlockTable;
+use crate::pack::Entry as PackEntry;
 use crate::pack::EntryBody;
 use crate::pack::FrameKind;
 use crate::pack::IndexEntry;
@@ -60,6 +61,7 @@ impl Rebuild<'_> {
             };
             let tenant = self.tenant(frame.tenant)?.key;
             let mut new: HashMap<Sha256, NewObject> = HashMap::new();
+            let mut seen: Vec<(Sha256, Place, &PackEntry)> = Vec::new();
             for (number, entry) in (0_u32..).zip(&table.entries) {
                 let (sha256, bytes, class) = match &entry.body {
                     EntryBody::Object(object) => (object.sha256, object.bytes, object.class),
@@ -70,11 +72,16 @@ impl Rebuild<'_> {
                     continue;
                 }
                 let place = Place { pack: pack.key, frame: frame.ordinal, entry: number };
+                seen.push((sha256, place, entry));
                 let _ = new.entry(sha256).or_insert(NewObject { tenant, sha256, bytes, class, place });
             }
             let hashes: Vec<Sha256> = new.keys().copied().collect();
             for known in self.store.catalog.objects_by_hash(tenant, &hashes).await? {
                 let _ = new.remove(&known.sha256);
+            }
+            for (sha256, place, entry) in seen {
+                let taken = new.get(&sha256).is_some_and(|object| object.place == place);
+                self.differences.see((tenant, sha256), entry, ((place, pack.tier), taken));
             }
             self.report.objects += new.len() as u64;
             self.commit(new.into_values().collect(), Vec::new()).await?;
@@ -138,6 +145,12 @@ impl Rebuild<'_> {
                 continue;
             };
             let _ = vacant.insert(self.missing_object(tenant, part, place).await?);
+            self.report.objects_missing += 1;
+            if self.report.damaged_items.last() != Some(&record.id) {
+                self.report.damaged_items.push(record.id);
+            }
+        }
+        if record.parts.iter().any(|part| self.lost.contains(&(tenant.key, part.object))) {
             self.report.objects_missing += 1;
             if self.report.damaged_items.last() != Some(&record.id) {
                 self.report.damaged_items.push(record.id);

@@ -1,6 +1,7 @@
 //! A new catalog from packs alone. Order: every pack is surveyed -> what packs say besides items (tombstones, changes,
-//! tenants) is read from all of them -> tenants -> rows of packs -> dictionaries -> objects, each at its coldest place ->
-//! items without a tombstone, with their newest change -> ids that stay gone, policies -> statistics, counted -> barrier.
+//! tenants) is read from all of them -> tenants -> rows of packs -> dictionaries -> objects, each at its coldest place (one
+//! that others are differences from at its coldest whole place) -> items without a tombstone, with their newest change ->
+//! ids that stay gone, policies -> statistics, counted -> barrier.
 //!
 //! Only headers and tables are read, no streams: scrub checks those afterwards. What a newer version wrote ends it with
 //! an error. Packs that were not ended are left to
@@ -9,9 +10,10 @@
 //! Copies in warmer tiers are not taken up: without the reads that made them they would go at the next migration. Reads,
 //! audits and jobs are in no pack.
 //!
-//! Memory: 16 bytes for every tombstone, a hundred or two for every item that was changed, the places of the frames of
-//! one pack.
+//! Memory: 16 bytes for every tombstone, a hundred or two for every item that was changed and every object that is a
+//! difference from another, the places of the frames of one pack.
 
+mod deltas;
 mod items;
 mod packs;
 
@@ -19,6 +21,7 @@ pub(crate) use items::with_change;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -30,7 +33,10 @@ use crate::catalog::rows::TenantRow;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
+use crate::ids::TenantKey;
+use crate::model::Sha256;
 use crate::ops::log::group::GONE_MILLIS;
+use crate::ops::rebuild::deltas::Differences;
 use crate::ops::rebuild::packs::Found;
 use crate::ops::replay::deletion;
 use crate::ops::replay_checks;
@@ -46,6 +52,9 @@ struct Rebuild<'a> {
     store: &'a Arc<Store>,
     words: Words,
     tenants: HashMap<Uuid, TenantRow>,
+    differences: Differences,
+    /// Differences that cannot be made into their objects any more.
+    lost: HashSet<(TenantKey, Sha256)>,
     report: RebuildReport,
 }
 
@@ -55,7 +64,14 @@ pub(crate) async fn rebuild(store: &Arc<Store>) -> Result<RebuildReport> {
     let speakers: Vec<Speaker> =
         files.iter().map(|(name, _)| Speaker { name: name.0, end: u64::MAX }).collect();
     let words = listen(store, &speakers, About::Everything).await?;
-    let mut rebuild = Rebuild { store, words, tenants: HashMap::new(), report: RebuildReport::default() };
+    let mut rebuild = Rebuild {
+        store,
+        words,
+        tenants: HashMap::new(),
+        differences: Differences::default(),
+        lost: HashSet::new(),
+        report: RebuildReport::default(),
+    };
     rebuild.report.frames_damaged = rebuild.words.damaged;
     let mut found = rebuild.survey(&files).await?;
     rebuild.make_tenants(&found).await?;
@@ -65,6 +81,7 @@ pub(crate) async fn rebuild(store: &Arc<Store>) -> Result<RebuildReport> {
     for pack in &found {
         rebuild.objects(pack).await?;
     }
+    rebuild.settle_differences().await?;
     for pack in &found {
         rebuild.items(pack).await?;
     }

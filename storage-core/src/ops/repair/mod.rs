@@ -202,6 +202,7 @@ impl Repair<'_> {
                 FindingKind::ObjectMisplaced | FindingKind::ObjectDamaged | FindingKind::ObjectQuarantined,
                 Some(tenant),
             ) => self.object(&tenant, finding).await,
+            (FindingKind::DeltaDiffers, Some(tenant)) => self.delta(&tenant, finding).await,
             _ => Ok((format!("Nothing here mends it. {}", finding.kind.advice()), false)),
         }
     }

@@ -8,7 +8,10 @@ use crate::catalog::rows::LogChange;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::NewObject;
 use crate::catalog::rows::ObjectRef;
+use crate::catalog::rows::Place;
 use crate::catalog::rows::TenantRow;
+use crate::catalog::similar::DeltaRow;
+use crate::catalog::similar::Form;
 use crate::error::Result;
 use crate::model::Sha256;
 use crate::ops::log::Request;
@@ -66,8 +69,26 @@ impl Repair<'_> {
             with_change(&mut new, change);
         }
         commit.items.push(new);
+        let made: Vec<(Sha256, Place)> =
+            commit.objects.iter().map(|object| (object.sha256, object.place)).collect();
         self.commit(commit).await?;
+        self.note_deltas(tenant, &made).await?;
         Ok(("Its row is made again.".to_owned(), true))
+    }
+
+    /// Notes the bases of objects whose rows were just made.
+    async fn note_deltas(&self, tenant: &TenantRow, made: &[(Sha256, Place)]) -> Result<()> {
+        if !self.apply || made.is_empty() {
+            return Ok(());
+        }
+        let hashes: Vec<Sha256> = made.iter().map(|(hash, _)| *hash).collect();
+        let mut deltas = Vec::new();
+        for row in self.store.catalog.objects_by_hash(tenant.key, &hashes).await? {
+            if let Form::Delta { base, bytes } = self.store.form_at(tenant.key, &row.location).await? {
+                deltas.push(DeltaRow { object: row.key, base, bytes });
+            }
+        }
+        self.store.catalog.note_deltas(&deltas).await
     }
 
     /// The objects of a record: rows that are there, and new ones for those that a pack holds.

@@ -176,8 +176,12 @@ impl Repair<'_> {
 
     /// Reads and hashes, a large object over all of its segments.
     pub(super) async fn holds_object(&self, location: &Location, object: Sha256) -> Result<bool> {
-        let block = self.store.block_once(location.pack, location.place.frame).await;
-        match block.and_then(|block| object_in(&block, location, object)) {
+        let read = async {
+            let block = self.store.block_once(location.pack, location.place.frame).await?;
+            let base = self.store.base_in(&block, location).await?;
+            object_in(&block, location, object, base.as_deref())
+        };
+        match read.await {
             Ok(stored) => holds(verify(self.store, &stored, object).await),
             Err(error) => holds(Err(error)),
         }

@@ -8,6 +8,7 @@ use crate::catalog::rows::ObjectRow;
 use crate::catalog::rows::Relocation;
 use crate::catalog::rows::TenantRow;
 use crate::catalog::rows::UnitKey;
+use crate::catalog::similar::Form;
 use crate::error::Result;
 use crate::ops::repair::Deed;
 use crate::ops::repair::Repair;
@@ -109,6 +110,10 @@ impl Repair<'_> {
             return Ok((what, true));
         }
         let day = self.store.now().day();
+        let form = match unit.key {
+            UnitKey::Skeleton(_) => Form::Kept,
+            UnitKey::Object(_) => self.store.form_at(tenant.key, &to).await?,
+        };
         if let Some(copy) = unit.copy {
             let drop = CopyChange { unit: unit.key, bytes: unit.bytes, copy: None, tier: copy.tier };
             let _ = self.store.catalog.change_copies(tenant.key, &[drop], day).await?;
@@ -121,12 +126,29 @@ impl Repair<'_> {
             from_tier: unit.location.tier,
             to: to.place,
             to_tier: to.tier,
+            form,
         };
         let moved = self.store.catalog.relocate(tenant.key, &[relocation], day).await?;
         if moved == 0 {
             return Ok(("Nothing: it was changed meanwhile.".to_owned(), false));
         }
         Ok((what, true))
+    }
+
+    /// Notes which object another one is a difference from, as its entry says.
+    pub(super) async fn delta(&mut self, tenant: &TenantRow, finding: &Finding) -> Result<Deed> {
+        let Some(hash) = finding.object else {
+            return Ok((ELSEWHERE.to_owned(), false));
+        };
+        let rows = self.store.catalog.objects_by_hash(tenant.key, &[hash]).await?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok((ELSEWHERE.to_owned(), false));
+        };
+        let place = row.location;
+        let unit = Unit { copy: None, ..Unit::of(&row) };
+        let (told, mends) = self.point(tenant, unit, place).await?;
+        let what = if mends { "The base that its entry names is noted.".to_owned() } else { told };
+        Ok((what, mends))
     }
 
     pub(super) async fn copy(&mut self, tenant: &TenantRow, finding: &Finding) -> Result<Deed> {

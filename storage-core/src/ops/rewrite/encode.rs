@@ -9,9 +9,12 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::caches::Block;
+use crate::catalog::similar::Form;
 use crate::codec::Codec;
 use crate::codec::probe;
 use crate::error::Result;
+use crate::ids::ObjectKey;
+use crate::media::MediaClass;
 use crate::model::Sha256;
 use crate::ops::read::StoredObject;
 use crate::ops::read::message_in;
@@ -23,10 +26,13 @@ use crate::ops::rewrite::unit::Identity;
 use crate::ops::rewrite::unit::PlannedUnit;
 use crate::pack::BlockBuilder;
 use crate::pack::EncodedFrame;
+use crate::pack::Fields;
 use crate::pack::MessageRecord;
 use crate::pack::ObjectEntry;
 use crate::pack::SegmentedEntry;
 use crate::pack::TransformId;
+use crate::recode;
+use crate::recode::Limits;
 use crate::store::Store;
 use crate::tier::recipe::BlockRecipe;
 
@@ -37,6 +43,8 @@ pub(crate) enum UnitBytes {
     Object(Sha256, Bytes),
     /// An object in its stored form, as its entry describes it. What it decodes to was verified.
     Stored(Box<ObjectEntry>, Bytes),
+    /// An object as its difference from the object with that key.
+    Delta(Box<ObjectEntry>, Bytes, ObjectKey),
     /// A large object: it is moved by itself.
     Segmented(Uuid, Box<SegmentedEntry>),
 }
@@ -45,8 +53,29 @@ impl UnitBytes {
     /// What it takes in a block.
     pub(crate) fn stored_bytes(&self) -> usize {
         match self {
-            Self::Skeleton(_, bytes) | Self::Object(_, bytes) | Self::Stored(_, bytes) => bytes.len(),
+            Self::Skeleton(_, bytes)
+            | Self::Object(_, bytes)
+            | Self::Stored(_, bytes)
+            | Self::Delta(_, bytes, _) => bytes.len(),
             Self::Segmented(..) => 0,
+        }
+    }
+
+    /// Whether it is a difference from something else.
+    pub(crate) fn is_delta(&self) -> bool {
+        match self {
+            Self::Delta(..) => true,
+            Self::Stored(entry, _) => entry.transform == TransformId::DELTA,
+            Self::Skeleton(..) | Self::Object(..) | Self::Segmented(..) => false,
+        }
+    }
+
+    /// How the catalog is told that it is stored now.
+    fn form(&self) -> Form {
+        match self {
+            Self::Delta(_, stored, base) => Form::Delta { base: *base, bytes: stored.len() as u64 },
+            stored if stored.is_delta() => Form::Kept,
+            _ => Form::Whole,
         }
     }
 }
@@ -84,11 +113,11 @@ fn skeleton_unit(block: &Block, unit: &PlannedUnit, id: Uuid) -> Result<UnitByte
     Ok(UnitBytes::Skeleton(Box::new(record.clone()), skeleton))
 }
 
-/// A unit's bytes in a block that is decoded already, in their stored form.
-pub(crate) fn stored_unit(block: &Block, unit: &PlannedUnit) -> Result<UnitBytes> {
+/// A unit's bytes in a block that is decoded already, in their stored form. A delta needs its base.
+pub(crate) fn stored_unit(block: &Block, unit: &PlannedUnit, base: Option<&[u8]>) -> Result<UnitBytes> {
     match unit.identity {
         Identity::Skeleton(id) => skeleton_unit(block, unit, id),
-        Identity::Object(expected) => match object_in(block, &unit.from, expected)? {
+        Identity::Object(expected) => match object_in(block, &unit.from, expected, base)? {
             StoredObject::Whole(_) => {
                 let (entry, stored) = stored_form_in(block, &unit.from)?;
                 Ok(UnitBytes::Stored(Box::new(entry.clone()), stored))
@@ -104,6 +133,7 @@ pub(crate) struct Encoded {
     pub(crate) unit: PlannedUnit,
     pub(crate) entry: u32,
     pub(crate) sha256: Sha256,
+    pub(crate) form: Form,
 }
 
 /// Units that go into one block.
@@ -133,6 +163,7 @@ impl Draft {
         let mut encoded = Vec::with_capacity(self.units.len());
         let mut compressed = true;
         for (unit, bytes) in self.units {
+            let form = bytes.form();
             let (entry, sha256) = match &bytes {
                 UnitBytes::Skeleton(record, skeleton) => {
                     compressed = false;
@@ -142,17 +173,37 @@ impl Draft {
                     compressed = compressed && probe(object);
                     (block.push_object(*hash, unit.class.code(), object), *hash)
                 }
-                UnitBytes::Stored(entry, stored) => {
+                UnitBytes::Stored(entry, stored) | UnitBytes::Delta(entry, stored, _) => {
                     compressed = compressed && probe(stored);
                     (block.push_transformed(entry, stored), entry.sha256)
                 }
                 UnitBytes::Segmented(_, manifest) => (block.push_segmented(manifest), manifest.sha256),
             };
-            encoded.push(Encoded { unit, entry, sha256 });
+            encoded.push(Encoded { unit, entry, sha256, form });
         }
         let stream = if compressed { Codec::None } else { recipe.stream.clone() };
         Ok((block.finish(&recipe.table, &stream)?, encoded))
     }
+}
+
+/// An object in another form, where the tier recodes and that pays; anything else as it is.
+pub(crate) fn recoded_unit(class: MediaClass, level: Option<i32>, bytes: UnitBytes) -> UnitBytes {
+    let (UnitBytes::Object(sha256, object), Some(level)) = (&bytes, level) else {
+        return bytes;
+    };
+    let Some(form) = recode::encode(class, object, &Limits::at_level(level)) else {
+        return bytes;
+    };
+    let entry = ObjectEntry {
+        sha256: *sha256,
+        bytes: object.len() as u64,
+        class: class.code(),
+        transform: form.transform,
+        params: form.parameters,
+        gain: form.gain,
+        unknown: Fields::default(),
+    };
+    UnitBytes::Stored(Box::new(entry), Bytes::from(form.stored))
 }
 
 /// Encodes on the background pool.

@@ -5,6 +5,7 @@
 //! hash -> register the pack -> commit the new locations where the old ones still stand -> the old bytes are dead, sweep
 //! deletes them later.
 
+pub(crate) mod dependents;
 pub(crate) mod dictionary;
 pub(crate) mod encode;
 mod large;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -25,6 +26,7 @@ use crate::ops::read::StoredObject;
 use crate::ops::read::object_in;
 use crate::ops::read::sha256;
 use crate::ops::read::skeleton_in;
+use crate::ops::read::transform_in;
 use crate::ops::rewrite::encode::Encoded;
 use crate::ops::rewrite::pack::Rewrite;
 use crate::ops::rewrite::pack::Rewritten;
@@ -34,6 +36,7 @@ use crate::ops::rewrite::unit::Identity;
 use crate::ops::rewrite::unit::Tally;
 use crate::pack::EncodedFrame;
 use crate::pack::SegmentPlace;
+use crate::pack::TransformId;
 use crate::store::Store;
 
 /// Relocations of one catalog transaction.
@@ -163,23 +166,34 @@ async fn prove(
         drop(store.segment(written.name, place).await?);
     }
     for block in blocks {
-        let decoded = store.block_once(written.name, block.frame).await?;
+        let decoded = Arc::new(store.block_once(written.name, block.frame).await?);
         let (pack, frame, tier) = (written.name, block.frame, written.pack.tier);
-        let units = block.units.clone();
         let location = move |entry| Location { place: Place { pack: PackKey(0), frame, entry }, pack, tier };
+        let is_delta = |unit: &&Encoded| {
+            transform_in(&decoded, &location(unit.entry)).is_ok_and(|form| form == TransformId::DELTA)
+        };
+        let (deltas, units): (Vec<&Encoded>, Vec<&Encoded>) = block.units.iter().partition(is_delta);
+        for unit in deltas {
+            let at = location(unit.entry);
+            let base = store.base_in(&decoded, &at).await?;
+            let (decoded, unit) = (Arc::clone(&decoded), unit.clone());
+            let prove = move || prove_unit(&decoded, (&at, base.as_deref()), &unit);
+            store.background.run(prove).await?;
+        }
+        let units: Vec<Encoded> = units.into_iter().cloned().collect();
         // Recoded objects take their time, which is nobody else's.
-        store
-            .background
-            .run(move || units.iter().try_for_each(|unit| prove_unit(&decoded, &location(unit.entry), unit)))
-            .await?;
+        let prove = move || {
+            units.iter().try_for_each(|unit| prove_unit(&decoded, (&location(unit.entry), None), unit))
+        };
+        store.background.run(prove).await?;
     }
     Ok(())
 }
 
-fn prove_unit(decoded: &Block, location: &Location, unit: &Encoded) -> Result<()> {
+fn prove_unit(decoded: &Block, (location, base): (&Location, Option<&[u8]>), unit: &Encoded) -> Result<()> {
     let proved = match unit.unit.identity {
         Identity::Skeleton(id) => sha256(&skeleton_in(decoded, location, id)?) == unit.sha256,
-        Identity::Object(expected) => match object_in(decoded, location, expected)? {
+        Identity::Object(expected) => match object_in(decoded, location, expected, base)? {
             StoredObject::Whole(_) | StoredObject::Segmented(..) => true,
         },
     };
@@ -248,6 +262,7 @@ async fn commit(
                     from_tier: unit.from.tier,
                     to,
                     to_tier: tier,
+                    form: encoded.form,
                 });
             }
         }

@@ -27,7 +27,7 @@ pub(super) struct Sample {
 fn unit_bytes(bytes: &UnitBytes) -> &[u8] {
     match bytes {
         UnitBytes::Skeleton(_, bytes) | UnitBytes::Object(_, bytes) | UnitBytes::Stored(_, bytes) => bytes,
-        UnitBytes::Segmented(..) => &[],
+        UnitBytes::Delta(..) | UnitBytes::Segmented(..) => &[],
     }
 }
 

@@ -30,12 +30,13 @@ use crate::pack::EntryBody;
 use crate::pack::Frame;
 use crate::pack::IndexEntry;
 use crate::pack::PolicyRecord;
+use crate::pack::TransformId;
 use crate::report::Finding;
 use crate::report::FindingKind;
 use crate::store::Store;
 
 /// An entry that is not what it should be, and why.
-type Wrong = (u32, String);
+pub(super) type Wrong = (u32, String);
 
 impl Scrub<'_> {
     pub(super) async fn block(&mut self, target: &Target, entry: &IndexEntry, frame: Frame) -> Result<()> {
@@ -54,6 +55,7 @@ impl Scrub<'_> {
         };
         let mut wrong = self.wrong_entries(target, entry, &block).await?;
         wrong.extend(self.wrong_large(target, &block).await?);
+        wrong.extend(self.wrong_deltas((target.name, entry), &block).await?);
         if !wrong.is_empty() {
             self.lost_entries(target, entry, &block.table, &wrong).await?;
         }
@@ -88,7 +90,9 @@ impl Scrub<'_> {
                 let location = location(pack, frame, number);
                 let checked = match &found.body {
                     EntryBody::Message(message) => message_in(&block, &location, message.record.id).map(drop),
-                    EntryBody::Object(object) => object_in(&block, &location, object.sha256).map(drop),
+                    // Those that need another object are checked one by one.
+                    EntryBody::Object(object) if object.transform == TransformId::DELTA => Ok(()),
+                    EntryBody::Object(object) => object_in(&block, &location, object.sha256, None).map(drop),
                     EntryBody::Segmented(_) => Ok(()),
                 };
                 match checked {
@@ -302,7 +306,7 @@ fn lost(kind: FindingKind, (primary, copy): (bool, bool), why: &str) -> Option<F
     }
 }
 
-fn location(pack: Uuid, frame: u32, entry: u32) -> Location {
+pub(super) fn location(pack: Uuid, frame: u32, entry: u32) -> Location {
     Location { place: Place { pack: PackKey(0), frame, entry }, pack, tier: Tier::Hot }
 }
 

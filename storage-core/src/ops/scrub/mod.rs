@@ -12,6 +12,7 @@
 //! Memory: the frames' places of one pack, one decoded block, a page of rows, some tables, a bounded number of questions.
 
 pub(crate) mod blocks;
+mod deltas;
 mod packs;
 mod questions;
 mod rows;

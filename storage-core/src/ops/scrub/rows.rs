@@ -11,9 +11,11 @@ use crate::error::Result;
 use crate::ids::ItemKey;
 use crate::ids::ObjectKey;
 use crate::ids::uuid_v7_time;
+use crate::model::Sha256;
 use crate::ops::read::moved_away;
 use crate::ops::scrub::ITEMS_LISTED_MAX;
 use crate::ops::scrub::Scrub;
+use crate::ops::scrub::deltas::same_base;
 use crate::ops::scrub::questions::as_it_came;
 use crate::ops::survey::is_damage;
 use crate::pack::Entry;
@@ -117,28 +119,36 @@ impl Scrub<'_> {
                 return Ok(());
             };
             after = last.key;
+            let bases = self.bases_of(tenant, &page).await?;
             for row in &page {
                 if self.stopped() {
                     return Ok(());
                 }
                 self.report.objects += 1;
-                self.object(tenant, row).await?;
+                self.object(tenant, row, bases.get(&row.key).copied()).await?;
             }
             self.tell();
         }
     }
 
-    async fn object(&mut self, tenant: &TenantRow, row: &ObjectRow) -> Result<()> {
+    async fn object(&mut self, tenant: &TenantRow, row: &ObjectRow, base: Option<Sha256>) -> Result<()> {
         let mut wrong = Vec::new();
         if row.quarantined {
             let what = "It can be read nowhere, as a repair found.";
             wrong.push((FindingKind::ObjectQuarantined, what.to_owned(), row.location));
         } else {
-            match object_at(self.entry_at(&row.location).await?, row) {
+            let entry = self.entry_at(&row.location).await?;
+            let same_base = entry.as_ref().map_or(true, |entry| same_base(entry, base));
+            match object_at(entry, row) {
                 Err(why) => wrong.push((FindingKind::ObjectMisplaced, why, row.location)),
                 Ok((bytes, class)) if (bytes, class) != (row.bytes, row.class) => {
                     let what = "The row's length or media class are not those of the object.";
                     wrong.push((FindingKind::ObjectDiffers, what.to_owned(), row.location));
+                }
+                Ok(_) if !same_base => {
+                    let what =
+                        "The catalog does not say which object it is a difference from, or names another.";
+                    wrong.push((FindingKind::DeltaDiffers, what.to_owned(), row.location));
                 }
                 Ok(_) => {}
             }

@@ -10,6 +10,7 @@ use crate::catalog::rows::ObjectRef;
 use crate::catalog::rows::PackProgress;
 use crate::catalog::rows::Statistics;
 use crate::catalog::rows::TenantRow;
+use crate::catalog::similar::Form;
 use crate::error::Error;
 use crate::error::Result;
 use crate::ids::ItemKey;
@@ -135,6 +136,7 @@ impl State {
             self.sum(new.tenant, day, tier).copy_bytes -= signed(old.bytes);
         }
         let _quarantined = self.objects.remove(&key);
+        self.take_form(key, Form::Whole);
         self.insert_object(key, new, day).map(Some)
     }
 

@@ -33,6 +33,7 @@ use crate::model::ListQuery;
 use crate::model::Sha256;
 use crate::model::Tier;
 use crate::pack::RecodedBytes;
+use crate::similarity::Feature;
 
 /// A reference of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,10 @@ pub(super) struct State {
     pub(super) needed: BTreeSet<(PackKey, DictionaryKey)>,
     /// What recoding did to the objects in a pack.
     pub(super) recoded: BTreeMap<(PackKey, TenantKey), RecodedBytes>,
+    /// Where to look for what is similar.
+    pub(super) features: BTreeSet<(TenantKey, Feature, ObjectKey)>,
+    /// What is stored as a difference: its base, and the bytes of the difference.
+    pub(super) deltas: BTreeMap<ObjectKey, (ObjectKey, u64)>,
     pub(super) gone: BTreeMap<(TenantKey, ItemKind, String), Timestamp>,
     pub(super) reads: BTreeMap<(ItemKey, i64), u32>,
     pub(super) statistics: BTreeMap<(TenantKey, i64, Tier), Statistics>,

@@ -112,6 +112,13 @@ impl State {
         let mut changed = 0;
         for relocation in moves {
             let _to = self.pack(relocation.to.pack)?;
+            let object = match relocation.unit {
+                UnitKey::Object(key) if !relocation.copy => Some(key),
+                UnitKey::Object(_) | UnitKey::Skeleton(_) => None,
+            };
+            if object.is_some_and(|key| !self.may_take(tenant, key, relocation.form)) {
+                continue;
+            }
             let Some((place, copy)) = self.places(tenant, relocation.unit) else {
                 continue;
             };
@@ -120,10 +127,11 @@ impl State {
                 continue;
             };
             *place = relocation.to;
-            if let (UnitKey::Object(key), false) = (relocation.unit, relocation.copy)
-                && let Some(object) = self.objects.get_mut(&key)
-            {
-                object.quarantined = false;
+            if let Some(key) = object {
+                if let Some(object) = self.objects.get_mut(&key) {
+                    object.quarantined = false;
+                }
+                self.take_form(key, relocation.form);
             }
             changed += 1;
             self.count_move(tenant, relocation, day);

@@ -13,6 +13,7 @@ use crate::catalog::rows::PackRow;
 use crate::catalog::rows::PackState;
 use crate::catalog::rows::Statistics;
 use crate::catalog::rows::StatisticsRow;
+use crate::catalog::similar::Form;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ids::DictionaryKey;
@@ -158,16 +159,26 @@ impl State {
     pub(super) fn unreferenced(&self) -> Vec<ObjectKey> {
         let parts = self.items.values().flat_map(|item| &item.parts);
         let referenced: BTreeSet<ObjectKey> = parts.map(|part| part.object).collect();
-        self.objects.keys().filter(|key| !referenced.contains(*key)).copied().collect()
+        let needing = self.deltas.iter().filter(|(delta, _)| referenced.contains(delta));
+        let needed: BTreeSet<ObjectKey> = needing.map(|(_, (base, _))| *base).collect();
+        let unneeded = |key: &&ObjectKey| !referenced.contains(*key) && !needed.contains(*key);
+        let mut keys: Vec<ObjectKey> = self.objects.keys().filter(unneeded).copied().collect();
+        // Deltas come before their bases.
+        keys.sort_by_key(|key| (self.is_base(*key), *key));
+        keys
     }
 
     pub(super) fn remove_unreferenced(&mut self, limit: u32, day: i64) -> Result<u64> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut removed = 0;
         for key in self.unreferenced().into_iter().take(limit) {
+            if self.is_base(key) {
+                return Err(refused("a base is needed"));
+            }
             let Some(object) = self.objects.remove(&key) else {
                 continue;
             };
+            self.take_form(key, Form::Whole);
             let (tier, bytes) = (self.tier(object.place)?, signed(object.bytes));
             let sum = self.sum(object.tenant, day, tier);
             sum.objects -= 1;
