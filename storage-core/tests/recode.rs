@@ -30,6 +30,7 @@ use storage_fixtures::documents::parts::JpegKind;
 use storage_fixtures::documents::parts::archive;
 use storage_fixtures::documents::parts::gzip;
 use storage_fixtures::documents::parts::jpeg;
+use storage_fixtures::documents::parts::photo;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -52,17 +53,17 @@ fn text_of(seed: usize, bytes: usize) -> String {
 
 fn documents() -> Vec<Put> {
     // None of them holds what another one holds: each is recoded, none is a difference from another.
-    let (text, photo) = (text_of(1, 60_000), jpeg(5, 200, JpegKind::Baseline));
+    let (text, first) = (text_of(1, 60_000), jpeg(5, 200, JpegKind::Baseline));
     let (log, other, picture) = (text_of(2, 60_000), text_of(3, 60_000), jpeg(6, 200, JpegKind::Baseline));
     let mut documents = vec![
-        ("photo".to_owned(), photo.clone()),
+        ("photo".to_owned(), first.clone()),
         ("log".to_owned(), gzip(log.as_bytes(), 6)),
         ("album".to_owned(), archive(&[("a.jpg", &picture, false), ("b.txt", other.as_bytes(), true)])),
         ("notes".to_owned(), text.into_bytes()),
     ];
     // An archive above 1 MiB: its segments are cut between members.
     let noise = storage_fixtures::rng::Rng::new(3).bytes(700_000);
-    let large = [("a", &noise[..], false), ("b.jpg", &photo, false), ("c", &noise[..600_000], false)];
+    let large = [("a", &noise[..], false), ("b.jpg", &first, false), ("c", &noise[..600_000], false)];
     let large = [archive(&large), archive(&[("b.txt", text_of(4, 60_000).as_bytes(), true)])].concat();
     documents.push(("large".to_owned(), large));
     for kind in [Kind::Docx, Kind::Pdf] {
@@ -175,5 +176,39 @@ async fn recoded_objects_live_through_all_tiers() {
     }
     let stats = check(&engine, &[]).await;
     assert_eq!(stats.saved.recoding, 0, "what recoding saved goes with the packs");
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_item_in_250_may_have_an_object_that_takes_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).await;
+    let put = async |id: String, bytes: &Bytes| {
+        let options = PutOptions { caller_id: Some(id), ..PutOptions::default() };
+        let _done = engine.put(DEFAULT_TENANT, ItemKind::Content, options, bytes.clone()).await.unwrap();
+    };
+    // Longer than what is made again quickly; the shared one is the longest.
+    let [small, middle, large, shared] =
+        [400, 410, 420, 430].map(|side| Bytes::from(photo(side.into(), side)));
+    let lengths = [&small, &middle, &large, &shared].map(Bytes::len);
+    assert!(lengths.is_sorted() && (70_000..150_000).contains(&lengths[0]), "{lengths:?}");
+    for number in 0..5 {
+        put(format!("shared {number}"), &shared).await;
+    }
+    for (id, bytes) in [("large", &large), ("middle", &middle), ("small", &small)] {
+        put(id.to_owned(), bytes).await;
+    }
+    for number in 0..510 {
+        put(format!("text {number}"), &Bytes::from(format!("{number}"))).await;
+    }
+    let _report = migrate(&engine, Some(Tier::Archive)).await;
+    let mut recoded = Vec::new();
+    for id in ["shared 0", "large", "middle", "small"] {
+        recoded.push(codec_of(&engine, id).await.starts_with("jpeg"));
+    }
+    assert_eq!(recoded, [false, true, true, false], "two places for 518 items, and the largest get them");
+    for (id, bytes) in [("shared 4", &shared), ("large", &large), ("middle", &middle), ("small", &small)] {
+        assert!(read(&engine, id, GetOptions::default()).await == *bytes, "{id}");
+    }
     engine.close().await.unwrap();
 }

@@ -48,6 +48,9 @@ pub const UNPACKED_RATIO_MAX: usize = 32;
 /// and one in a hundred may wait for 10 ms.
 const DECODE_NANOS_MAX: u64 = 6_000_000;
 
+/// The same for the few objects that may take long: no read may take 100 ms.
+const PATIENT_DECODE_NANOS_MAX: u64 = 40_000_000;
+
 /// The same for all pieces of a large object, which are read one after the other.
 const PIECES_DECODE_NANOS_MAX: u64 = 40_000_000;
 
@@ -79,6 +82,12 @@ impl Limits {
             depth_max: 3,
             decode_nanos_max: DECODE_NANOS_MAX,
         }
+    }
+
+    /// The limits of an object of which there are few.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { decode_nanos_max: PATIENT_DECODE_NANOS_MAX, ..self }
     }
 
     /// The limits of each of `pieces` of one object.

@@ -4,6 +4,7 @@
 //! rest has not, and the next run goes on with that. Reading counts are flushed first; the log's open pack is sealed,
 //! so that everything that moves lies in sealed packs.
 
+mod allowance;
 pub(crate) mod plan;
 mod recoding;
 mod run;

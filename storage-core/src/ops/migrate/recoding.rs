@@ -18,6 +18,7 @@ use crate::pack::Fields;
 use crate::pack::ObjectEntry;
 use crate::pack::TransformId;
 use crate::recode;
+use crate::recode::Limits;
 use crate::similarity;
 use crate::store::Store;
 
@@ -43,14 +44,16 @@ impl Recoding {
         Self { store: Arc::clone(store), class, level, waiting: VecDeque::new() }
     }
 
-    /// Adds a unit with bases to try.
-    pub(super) fn push(&mut self, unit: PlannedUnit, bytes: UnitBytes, bases: Vec<Candidate>) {
+    /// Adds a unit with bases to try. With `patient`, making it again may take long.
+    pub(super) fn push(&mut self, unit: PlannedUnit, bytes: UnitBytes, bases: Vec<Candidate>, patient: bool) {
         let (class, store) = (self.class, Arc::clone(&self.store));
         let other = !bases.is_empty() || recode::applies(class);
         let worth_it = other && matches!(bytes, UnitBytes::Object(..));
         let waiting = match self.level.filter(|_| worth_it) {
             Some(level) => {
-                let work = move || Ok(other_form(class, level, bytes, &bases));
+                let limits = Limits::at_level(level);
+                let limits = if patient { limits.patient() } else { limits };
+                let work = move || Ok(other_form(class, limits, bytes, &bases));
                 Waiting::Running(unit, tokio::spawn(async move { store.background.run(work).await }))
             }
             None => Waiting::Ready(unit, bytes),
@@ -75,22 +78,22 @@ impl Recoding {
 }
 
 /// An object in another form, where that pays: as its difference from one of these bases, or recoded.
-fn other_form(class: MediaClass, level: i32, bytes: UnitBytes, bases: &[Candidate]) -> UnitBytes {
+fn other_form(class: MediaClass, limits: Limits, bytes: UnitBytes, bases: &[Candidate]) -> UnitBytes {
     let UnitBytes::Object(sha256, object) = &bytes else {
         return bytes;
     };
     if bases.is_empty() {
-        return recoded_unit(class, Some(level), bytes);
+        return recoded_unit(class, Some(limits), bytes);
     }
     let (sha256, object) = (*sha256, object.clone());
-    let recoded = recoded_unit(class, Some(level), bytes);
+    let recoded = recoded_unit(class, Some(limits), bytes);
     let stored = match &recoded {
         UnitBytes::Stored(_, stored) => Some(&**stored),
         _ => None,
     };
-    let alone = similarity::alone(&object, stored, level);
+    let alone = similarity::alone(&object, stored, limits.level);
     let deltas = bases.iter().filter_map(|(key, base)| {
-        let delta = base.encode(class, &object, level, alone)?;
+        let delta = base.encode(class, &object, limits.level, alone)?;
         Some((*key, delta))
     });
     let Some((key, delta)) = deltas.min_by_key(|(_, delta)| delta.params.len() + delta.stored.len()) else {

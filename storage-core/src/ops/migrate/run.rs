@@ -1,5 +1,6 @@
 //! One migration run: every tenant, page by page, group by group. See the order in the module above.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -15,6 +16,7 @@ use crate::model::Tier;
 use crate::ops::items::flush_reads;
 use crate::ops::log::LogHandle;
 use crate::ops::log::Request;
+use crate::ops::migrate::allowance::Allowance;
 use crate::ops::migrate::plan;
 use crate::ops::migrate::plan::Cursor;
 use crate::ops::migrate::plan::PlanPage;
@@ -52,7 +54,7 @@ pub(crate) async fn migrate(
     };
     let bounds = Bounds { bytes_max: options.bytes_max, bytes_per_second_max: options.bytes_per_second_max };
     let mover = Mover::new(store, bounds, progress, stop);
-    let mut run = Run { store, mover, similar: Similar::new(store) };
+    let mut run = Run { store, mover, similar: Similar::new(store), patient: HashSet::new() };
     run.plan(&tenants, &options).await?;
     if options.dry_run {
         return Ok(run.mover.report);
@@ -80,6 +82,8 @@ struct Run<'a> {
     store: &'a Arc<Store>,
     mover: Mover<'a, MigrateReport>,
     similar: Similar,
+    /// Objects of the page that may take long to make again.
+    patient: HashSet<UnitKey>,
 }
 
 impl Run<'_> {
@@ -116,13 +120,18 @@ impl Run<'_> {
         let mut done = Ok(());
         'tenants: for tenant in tenants {
             let rules = self.rules(tenant, options)?;
+            let mut allowance = Allowance::default();
             let mut cursor = Some(Cursor::START);
             while let Some(at) = cursor {
                 if self.mover.over() {
                     break 'tenants;
                 }
                 let (page, next) = plan::page(self.store, tenant, &rules, at).await?;
-                done = self.page(tenant, page).await;
+                done = async {
+                    self.patient = allowance.page(self.store, tenant, &page).await?;
+                    self.page(tenant, page).await
+                }
+                .await;
                 if done.is_err() {
                     break 'tenants;
                 }
@@ -192,7 +201,8 @@ impl Run<'_> {
                         }
                         _ => Vec::new(),
                     };
-                    recoding.push(unit, bytes, bases);
+                    let patient = self.patient.contains(&unit.key);
+                    recoding.push(unit, bytes, bases, patient);
                     let workers = self.store.settings.workers;
                     self.fill(&target, (&mut recoding, workers), &mut drafts).await?;
                 }

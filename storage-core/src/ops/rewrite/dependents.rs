@@ -21,6 +21,7 @@ use crate::ops::rewrite::unit::Change;
 use crate::ops::rewrite::unit::Identity;
 use crate::ops::rewrite::unit::PlannedUnit;
 use crate::ops::rewrite::unit::Tally;
+use crate::recode::Limits;
 use crate::tier::recipe::block_recipe;
 
 /// Bases whose deltas are looked up in one go.
@@ -82,9 +83,9 @@ async fn write_whole<R: Tally + Clone + Default + Send>(
             }
             Err(error) => return Err(error),
         };
-        let (class, level) = (unit.class, target.recipe.recode_level);
+        let (class, limits) = (unit.class, target.recipe.recode_level.map(Limits::at_level));
         let store = Arc::clone(mover.store);
-        let bytes = store.background.run(move || Ok(recoded_unit(class, level, bytes))).await?;
+        let bytes = store.background.run(move || Ok(recoded_unit(class, limits, bytes))).await?;
         draft.push(unit, bytes);
         freed += 1;
         if draft.bytes() >= target.recipe.block_bytes {

@@ -187,11 +187,11 @@ impl Draft {
 }
 
 /// An object in another form, where the tier recodes and that pays; anything else as it is.
-pub(crate) fn recoded_unit(class: MediaClass, level: Option<i32>, bytes: UnitBytes) -> UnitBytes {
-    let (UnitBytes::Object(sha256, object), Some(level)) = (&bytes, level) else {
+pub(crate) fn recoded_unit(class: MediaClass, limits: Option<Limits>, bytes: UnitBytes) -> UnitBytes {
+    let (UnitBytes::Object(sha256, object), Some(limits)) = (&bytes, limits) else {
         return bytes;
     };
-    let Some(form) = recode::encode(class, object, &Limits::at_level(level)) else {
+    let Some(form) = recode::encode(class, object, &limits) else {
         return bytes;
     };
     let entry = ObjectEntry {

@@ -1,0 +1,84 @@
+//! Which objects may take long to make again. Recoding saves most on photos and long streams, and these are what takes
+//! long; few reads may be that slow, so few objects may be: one item in [`ITEMS_EACH`] has one, and no item has two. The
+//! largest ones get the places. Plans only; no time is measured, so the same store is stored the same everywhere.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::catalog::rows::TenantRow;
+use crate::catalog::rows::UnitKey;
+use crate::error::Result;
+use crate::model::Tier;
+use crate::ops::migrate::plan::PlanPage;
+use crate::ops::rewrite::unit::Change;
+use crate::ops::rewrite::unit::PlannedUnit;
+use crate::recode;
+use crate::store::Store;
+
+/// Of so many items one may have an object that takes long: reads at the 99th percentile do not meet it, even where
+/// messages with attachments are read twice as often as others.
+const ITEMS_EACH: i64 = 250;
+
+/// Shorter objects are made again quickly anyway.
+const BYTES_MIN: u64 = 32 << 10;
+
+/// Objects that are asked about for each place, at most: some belong to too many items.
+const ASKED_EACH: usize = 8;
+
+/// The places of one tenant's run.
+#[derive(Debug, Default)]
+pub(super) struct Allowance {
+    places: u64,
+    /// Items that have an object that takes long.
+    items: HashSet<Uuid>,
+}
+
+impl Allowance {
+    /// Gives places for the items of a page, and returns the objects of the page that get one.
+    pub(super) async fn page(
+        &mut self,
+        store: &Store,
+        tenant: &TenantRow,
+        page: &PlanPage,
+    ) -> Result<HashSet<UnitKey>> {
+        let mut chosen = HashSet::new();
+        let mut objects = Vec::new();
+        for unit in page.units().filter(|unit| is_first_time(unit)) {
+            match unit.key {
+                // Keys follow each other, so that many small runs give as many places as a large one.
+                UnitKey::Skeleton(key) => self.places += u64::from(key.0 % ITEMS_EACH == 0),
+                UnitKey::Object(key) if may_take_long(unit) => objects.push((unit.bytes, key)),
+                UnitKey::Object(_) => {}
+            }
+        }
+        objects.sort_unstable_by_key(|(bytes, key)| (std::cmp::Reverse(*bytes), *key));
+        let asked = usize::try_from(self.places).unwrap_or(usize::MAX).saturating_mul(ASKED_EACH);
+        for (_, key) in objects.into_iter().take(asked) {
+            if self.places == 0 {
+                break;
+            }
+            let limit = u32::try_from(self.places).unwrap_or(u32::MAX - 1).saturating_add(1);
+            let items = store.catalog.items_of_object(key, limit).await?;
+            let count = items.len() as u64;
+            if count <= self.places && items.iter().all(|item| !self.items.contains(item)) {
+                self.places -= count;
+                self.items.extend(items);
+                let _ = chosen.insert(UnitKey::Object(key));
+            }
+        }
+        tracing::debug!(tenant = %tenant.name, chosen = chosen.len(), left = self.places, "objects that may take long");
+        Ok(chosen)
+    }
+}
+
+/// Whether it comes into the tiers that recode. What is in them keeps the form it has.
+fn is_first_time(unit: &PlannedUnit) -> bool {
+    unit.change == Change::Move && unit.to >= Tier::Cold && unit.from.tier < Tier::Cold
+}
+
+/// Larger objects are cut, and each piece has a share of its own.
+fn may_take_long(unit: &PlannedUnit) -> bool {
+    let alone = crate::ops::log::group::SEGMENT_BYTES as u64;
+    recode::applies(unit.class) && (BYTES_MIN..=alone).contains(&unit.bytes)
+}
