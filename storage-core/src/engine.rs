@@ -1,6 +1,7 @@
 //! The engine: opens a store, owns its doors, exposes the operations. Every operation itself is in `ops/`.
 
 mod integrity;
+mod similar;
 mod upkeep;
 mod watch;
 

@@ -1,6 +1,7 @@
 //! The plain data that upkeep and admin operations take and tell. No logic.
 
 mod integrity;
+mod similar;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub use integrity::RepairReport;
 pub use integrity::ScrubEvent;
 pub use integrity::ScrubOptions;
 pub use integrity::ScrubReport;
+pub use similar::Similar;
+pub use similar::SimilarOptions;
 
 /// What to migrate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -268,12 +271,14 @@ pub enum StatsBy {
     Tenant,
     /// By day.
     Day,
+    /// The largest groups of near-duplicates.
+    Similar,
 }
 
 /// One row of a breakdown. Fields that a breakdown cannot tell are 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct StatsRow {
-    /// The tier, codec, kind, media class, tenant or day (`2026-01-31`).
+    /// The tier, codec, kind, media class, tenant, day (`2026-01-31`), or hash and class of a group's oldest object.
     pub key: String,
     /// Objects and skeletons (messages and contents, by kind, tenant and day).
     pub objects: u64,
@@ -281,7 +286,7 @@ pub struct StatsRow {
     pub logical_bytes: u64,
     /// Bytes after decoding and exact dedup.
     pub unique_bytes: u64,
-    /// Bytes as stored.
+    /// Bytes as stored; of a group, what is left of its bytes where objects are differences from others.
     pub stored_bytes: u64,
     /// Decoded bytes moved between tiers (by day).
     pub moved_bytes: u64,

@@ -41,6 +41,8 @@ pub enum By {
     Tenant,
     /// By day.
     Day,
+    /// The largest groups of near-duplicates.
+    Similar,
 }
 
 impl By {
@@ -52,6 +54,7 @@ impl By {
             Self::Media => "media",
             Self::Tenant => "tenant",
             Self::Day => "day",
+            Self::Similar => "similar",
         }
     }
 }

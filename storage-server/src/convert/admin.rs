@@ -40,7 +40,8 @@ pub fn stats_by(by: &str) -> Result<Option<StatsBy>, Status> {
         "media" => Ok(Some(StatsBy::Media)),
         "tenant" => Ok(Some(StatsBy::Tenant)),
         "day" => Ok(Some(StatsBy::Day)),
-        _ => Err(invalid("`by` is tier, codec, kind, media, tenant or day, or empty.")),
+        "similar" => Ok(Some(StatsBy::Similar)),
+        _ => Err(invalid("`by` is tier, codec, kind, media, tenant, day or similar, or empty.")),
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod integrity;
 pub mod item;
+pub mod similar;
 #[cfg(test)]
 mod tests;
 
