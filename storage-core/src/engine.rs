@@ -2,6 +2,7 @@
 
 mod erasing;
 mod integrity;
+mod similar;
 mod upkeep;
 mod watch;
 

@@ -2,6 +2,7 @@
 
 mod erase;
 mod integrity;
+mod similar;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub use integrity::RepairReport;
 pub use integrity::ScrubEvent;
 pub use integrity::ScrubOptions;
 pub use integrity::ScrubReport;
+pub use similar::Similar;
+pub use similar::SimilarOptions;
 
 /// What to migrate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -274,12 +277,15 @@ pub enum StatsBy {
     Day,
     /// By what the files hold: compressed mail, and everything that is not mail.
     Overhead,
+    /// The largest groups of near-duplicates.
+    Similar,
 }
 
 /// One row of a breakdown. Fields that a breakdown cannot tell are 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct StatsRow {
-    /// The tier, codec, kind, media class, tenant, day (`2026-01-31`) or kind of bytes.
+    /// The tier, codec, kind, media class, tenant, day (`2026-01-31`), kind of bytes, or hash and class of a group's oldest
+    /// object.
     pub key: String,
     /// Objects and skeletons (messages and contents, by kind, tenant and day).
     pub objects: u64,
@@ -287,7 +293,7 @@ pub struct StatsRow {
     pub logical_bytes: u64,
     /// Bytes after decoding and exact dedup.
     pub unique_bytes: u64,
-    /// Bytes as stored.
+    /// Bytes as stored; of a group, what is left of its bytes where objects are differences from others.
     pub stored_bytes: u64,
     /// Decoded bytes moved between tiers (by day).
     pub moved_bytes: u64,

@@ -15,6 +15,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
+use storage_fixtures::documents::Kind as Document;
+use storage_fixtures::documents::family;
 use storage_server::client;
 use storage_server::client::Client;
 use storage_server::client::put_frames;
@@ -582,6 +584,49 @@ async fn erasures_report_and_end() {
 }
 
 #[tokio::test]
+async fn what_is_similar_is_found_and_grouped() {
+    let server = TestServer::start().await;
+    let mut client = server.client().await;
+    let versions = family(5, Document::Docx, 1);
+    for (id, bytes) in ["one", "two"].into_iter().zip(&versions) {
+        let options = Some(proto::PutOptions { id: id.into(), ..Default::default() });
+        let put = proto::PutContentRequest { options, data: bytes.clone().into() };
+        let _receipt = client.contents.put_content(put).await.unwrap();
+    }
+    let asked =
+        |limit, score_min| proto::FindSimilarRequest { id: "one".into(), limit, score_min, message: false };
+    let before = client.contents.find_similar(asked(0, 0)).await.unwrap().into_inner();
+    assert!(before.similar.is_empty(), "what no migration has moved is not in the index: {before:?}");
+    let request = proto::MigrateRequest { to: proto::Tier::Archive.into(), ..Default::default() };
+    let mut progress = client.admin.migrate(request).await.unwrap().into_inner();
+    while progress.message().await.unwrap().is_some() {}
+
+    let found = client.contents.find_similar(asked(0, 0)).await.unwrap().into_inner().similar;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let found = &found[0];
+    assert_eq!((found.bytes, found.part, found.ids.len()), (versions[1].len() as u64, 0, 1));
+    let length = |version: usize| i64::try_from(versions[version].len()).unwrap();
+    let more = length(1) - length(0);
+    assert_eq!(found.bytes_more, more);
+    assert!(found.shared > 20 && found.delta_bytes.is_some_and(|bytes| bytes < found.bytes / 2), "{found:?}");
+    let stat = proto::StatRequest { id: "two".into() };
+    assert_eq!(found.ids[0], client.contents.stat_content(stat).await.unwrap().into_inner().id);
+    for (wrong, code) in [(asked(101, 0), Code::InvalidArgument), (asked(1, 101), Code::InvalidArgument)] {
+        assert_eq!(client.contents.find_similar(wrong).await.unwrap_err().code(), code);
+    }
+    let nothing = proto::FindSimilarRequest { id: "none".into(), ..asked(1, 0) };
+    assert_eq!(client.contents.find_similar(nothing).await.unwrap_err().code(), Code::NotFound);
+
+    let stats = client.admin.stats(proto::StatsRequest { by: "similar".into() }).await.unwrap().into_inner();
+    let [group] = stats.rows.as_slice() else { panic!("one group: {:?}", stats.rows) };
+    assert!(group.key.ends_with(" zip") && group.objects == 2, "{group:?}");
+    assert_eq!(group.unique_bytes, versions.iter().map(|bytes| bytes.len() as u64).sum::<u64>());
+    assert!(group.stored_bytes < group.unique_bytes);
+    assert!(stats.saved.unwrap().similar_dedup > 0);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn admin_calls_answer() {
     let server = TestServer::start().await;
     let mut client = server.client().await;
@@ -629,10 +674,7 @@ async fn admin_calls_answer() {
     let answer = repairing.message().await.unwrap().unwrap();
     assert!(answer.done && !answer.applied && answer.found == 0, "{answer:?}");
 
-    let missing = [
-        client.admin.backup(proto::BackupRequest::default()).await.unwrap_err(),
-        client.contents.find_similar(proto::FindSimilarRequest::default()).await.unwrap_err(),
-    ];
+    let missing = [client.admin.backup(proto::BackupRequest::default()).await.unwrap_err()];
     for status in missing {
         assert_eq!(status.code(), Code::Unimplemented);
         assert!(status.message().ends_with("is not available in this version."), "{status}");

@@ -8,6 +8,7 @@ use crate::args::KindFlag;
 use crate::commands::Context;
 use crate::failure::Result;
 use crate::output::human;
+use crate::output::human_signed;
 use crate::wire::hex;
 
 /// Arguments of `similar`.
@@ -21,7 +22,7 @@ pub struct SimilarArgs {
     /// How many at most.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub limit: u32,
-    /// Only those at least so similar, 0 to 100.
+    /// Only those whose ssdeep score or shared part is at least that, 0 to 100.
     #[arg(long, value_name = "SCORE", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub score_min: u32,
 }
@@ -31,6 +32,10 @@ struct Similar {
     sha256: String,
     bytes: u64,
     score: u32,
+    shared: u32,
+    bytes_more: i64,
+    delta_bytes: Option<u64>,
+    part: u32,
     ids: Vec<String>,
 }
 
@@ -50,14 +55,28 @@ pub async fn run(args: &SimilarArgs, context: &mut Context) -> Result<()> {
             sha256: hex(&found.sha256),
             bytes: found.bytes,
             score: found.score,
+            shared: found.shared,
+            bytes_more: found.bytes_more,
+            delta_bytes: found.delta_bytes,
+            part: found.part,
             ids: found.ids,
         })
         .collect();
     for found in &similar {
         context.output.entry(found)?;
     }
-    let rows = similar
-        .into_iter()
-        .map(|found| vec![found.score.to_string(), human(found.bytes), found.sha256, found.ids.join(" ")]);
-    context.output.table(&[">score", ">size", "sha256", "found in"], rows)
+    let rows = similar.into_iter().map(|found| {
+        vec![
+            found.part.to_string(),
+            found.score.to_string(),
+            format!("{} %", found.shared),
+            human(found.bytes),
+            human_signed(found.bytes_more),
+            found.delta_bytes.map_or_else(String::new, human),
+            found.sha256,
+            found.ids.join(" "),
+        ]
+    });
+    let heads = [">part", ">score", ">shared", ">size", ">size differs", ">delta", "sha256", "found in"];
+    context.output.table(&heads, rows)
 }

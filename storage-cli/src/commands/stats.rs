@@ -43,6 +43,8 @@ pub enum By {
     Day,
     /// By what the files hold: compressed mail, and everything that is not mail.
     Overhead,
+    /// The largest groups of near-duplicates.
+    Similar,
 }
 
 impl By {
@@ -55,6 +57,7 @@ impl By {
             Self::Tenant => "tenant",
             Self::Day => "day",
             Self::Overhead => "overhead",
+            Self::Similar => "similar",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use prost::Message;
+use sha2::Digest as _;
 use storage_core::codec::Codec;
 use storage_core::codec::DictionaryEncoder;
 use storage_core::codec::builtin;
@@ -14,9 +15,13 @@ use storage_core::mime::Op;
 use storage_core::mime::Skeleton;
 use storage_core::mime::SplitLimits;
 use storage_core::mime::split;
+use storage_core::model::Sha256;
 use storage_core::pack::TransformId;
 use storage_core::recode;
 use storage_core::recode::Limits;
+use storage_core::similarity::Base;
+use storage_fixtures::documents::Kind as Document;
+use storage_fixtures::documents::family;
 use storage_fixtures::documents::parts;
 use storage_fixtures::mailbox::Mailbox;
 use storage_fixtures::mime::weird;
@@ -113,6 +118,25 @@ fn recoded(transform: TransformId) -> Vec<Vec<u8>> {
         Some([&[low, middle, high], recoded.stored.as_slice()].concat())
     };
     documents().into_iter().filter_map(stored).collect()
+}
+
+/// Versions of documents as differences from the first, as the target takes them.
+pub(crate) fn deltas() -> Vec<Vec<u8>> {
+    let mut inputs = Vec::new();
+    for kind in [Document::Docx, Document::Pdf] {
+        let versions = family(3, kind, 1);
+        let (base, object) = (versions[0].clone(), &versions[1]);
+        let hash = Sha256(sha2::Sha256::digest(&base).into());
+        let prepared = Base::new(hash, MediaClass::Zip, base.clone());
+        let delta = prepared.encode(MediaClass::Zip, object, 3, object.len()).expect("a delta");
+        let [low, middle, high, ..] = object.len().to_le_bytes();
+        let lengths =
+            [delta.params.len(), delta.stored.len()].map(|length| u16::try_from(length).expect("short"));
+        let mut input = vec![low, middle, high];
+        input.extend(lengths.iter().flat_map(|length| length.to_le_bytes()));
+        inputs.push([input, delta.params, delta.stored, base].concat());
+    }
+    inputs
 }
 
 pub(crate) fn recoded_jpegs() -> Vec<Vec<u8>> {

@@ -23,6 +23,7 @@ mod replay;
 mod replay_checks;
 pub(crate) mod rewrite;
 pub(crate) mod scrub;
+pub(crate) mod similar;
 pub(crate) mod stats;
 pub mod stream;
 mod survey;

@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::media::MediaClass;
 use crate::model::Tier;
 use crate::ops::read::moved_away;
+use crate::ops::similar;
 use crate::ops::weigh;
 use crate::pack::FrameKind;
 use crate::pack::IndexEntry;
@@ -242,6 +243,7 @@ pub(crate) async fn stats_by(
         StatsBy::Tenant => by_tenant(store, tenant).await,
         StatsBy::Day => by_day(store, tenant).await,
         StatsBy::Overhead => weigh::by_overhead(store, tenant).await,
+        StatsBy::Similar => similar::groups(store, tenant).await,
     }
 }
 

@@ -41,7 +41,8 @@ pub fn stats_by(by: &str) -> Result<Option<StatsBy>, Status> {
         "tenant" => Ok(Some(StatsBy::Tenant)),
         "day" => Ok(Some(StatsBy::Day)),
         "overhead" => Ok(Some(StatsBy::Overhead)),
-        _ => Err(invalid("`by` is tier, codec, kind, media, tenant, day or overhead, or empty.")),
+        "similar" => Ok(Some(StatsBy::Similar)),
+        _ => Err(invalid("`by` is tier, codec, kind, media, tenant, day, overhead or similar, or empty.")),
     }
 }
 

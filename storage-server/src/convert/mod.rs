@@ -5,6 +5,7 @@ pub mod admin;
 pub mod erasing;
 pub mod integrity;
 pub mod item;
+pub mod similar;
 #[cfg(test)]
 mod tests;
 

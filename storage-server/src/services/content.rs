@@ -9,6 +9,8 @@ use tonic::Status;
 use tonic::Streaming;
 use tonic::async_trait;
 
+use crate::convert::failed;
+use crate::convert::similar;
 use crate::patience::Patience;
 use crate::proto;
 use crate::proto::content_service_server::ContentService;
@@ -87,7 +89,13 @@ impl ContentService for Contents {
         &self,
         request: Request<proto::FindSimilarRequest>,
     ) -> Result<Response<proto::FindSimilarResponse>, Status> {
-        let _tenant = tenant::required(request.metadata())?;
-        Err(Status::unimplemented("FindSimilar is not available in this version."))
+        let tenant = tenant::required(request.metadata())?;
+        let request = request.into_inner();
+        let kind = if request.message { ItemKind::Message } else { ItemKind::Content };
+        let options = similar::options(&request);
+        let found = self.items.engine.find_similar(&tenant, kind, &request.id, options).await;
+        let found = found.map_err(failed("find similar"))?;
+        let similar = found.iter().map(similar::wire_similar).collect();
+        Ok(Response::new(proto::FindSimilarResponse { similar }))
     }
 }

@@ -23,7 +23,7 @@ const fn target(name: &'static str, corpus: fn() -> Vec<Vec<u8>>, run: fn(&[u8])
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 21] = [
+pub(crate) const TARGETS: [Target; 22] = [
     target("pack", corpus::packs, packs::pack),
     target("pack-sealed", corpus::packs, packs::pack_sealed),
     target("pack-scan", corpus::packs, packs::scan),
@@ -37,6 +37,7 @@ pub(crate) const TARGETS: [Target; 21] = [
     target("recode", corpus::documents, recoding::objects),
     target("recoded-jpeg", corpus::recoded_jpegs, recoding::jpeg),
     target("recoded-deflate", corpus::recoded_documents, recoding::deflate),
+    target("delta", corpus::deltas, recoding::delta),
     target("skeleton", corpus::skeletons, mail::skeleton),
     target("base64-recipe", corpus::base64_recipes, mail::base64_recipe),
     target("quoted-recipe", corpus::quoted_recipes, mail::quoted_recipe),

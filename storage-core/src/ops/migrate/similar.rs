@@ -24,6 +24,7 @@ use crate::ops::log::group::SEGMENT_BYTES;
 use crate::ops::read::StoredObject;
 use crate::ops::rewrite::unit::Change;
 use crate::ops::rewrite::unit::PlannedUnit;
+use crate::ops::similar::ranked;
 use crate::similarity::Base;
 use crate::similarity::Feature;
 use crate::similarity::Signature;
@@ -92,7 +93,7 @@ impl Similar {
         if !deltas || self.is_base(tenant.key, key).await? {
             return Ok(Vec::new());
         }
-        let ranked = ranked(key, &holders);
+        let ranked = ranked(key, &holders).into_iter().take(2 * TRIED).collect();
         let candidates = self.candidates(tenant.key, (key, unit.bytes), ranked).await?;
         if !candidates.is_empty() {
             let _new = self.open.insert(key);
@@ -195,23 +196,4 @@ impl Similar {
 /// Whether something is damaged, or was written by a newer version.
 fn is_unreadable(error: &Error) -> bool {
     matches!(error.kind(), Kind::Corrupt | Kind::Unimplemented)
-}
-
-/// The objects that share features with one, those that share most first; a feature counts less the more objects have
-/// it.
-fn ranked(key: ObjectKey, holders: &[(Feature, ObjectKey)]) -> Vec<ObjectKey> {
-    const WHOLE: u64 = 1 << 20;
-    let mut crowds: HashMap<Feature, u64> = HashMap::new();
-    for (feature, _) in holders {
-        *crowds.entry(*feature).or_default() += 1;
-    }
-    let mut weights: HashMap<ObjectKey, u64> = HashMap::new();
-    for (feature, holder) in holders.iter().filter(|(_, holder)| *holder != key) {
-        let crowd = crowds.get(feature).copied().unwrap_or(1);
-        *weights.entry(*holder).or_default() += WHOLE / crowd.max(1);
-    }
-    let mut ranked: Vec<(u64, ObjectKey)> =
-        weights.into_iter().map(|(holder, weight)| (weight, holder)).collect();
-    ranked.sort_unstable_by(|one, other| other.cmp(one));
-    ranked.into_iter().map(|(_, holder)| holder).take(2 * TRIED).collect()
 }
