@@ -18,10 +18,8 @@ fn write_thread(sandbox: &Sandbox) -> u64 {
     let attachment = "QUJD".repeat(19).as_str().to_owned() + "\r\n";
     let mut total = 0;
     for reply in 0..40 {
-        let text: String = (0..30)
-            .map(|line| format!("> line {line} of what {} people said", reply + line))
-            .collect::<Vec<_>>()
-            .join("\r\n");
+        let lines = (0..30).map(|line| format!("> line {line} of what {} people said", reply + line));
+        let text = lines.collect::<Vec<_>>().join("\r\n");
         let mail = format!(
             "From: a{reply}@example.org\r\nSubject: Re: thread\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; \
              boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: \

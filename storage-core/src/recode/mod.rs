@@ -49,7 +49,7 @@ pub const UNPACKED_RATIO_MAX: usize = 32;
 const DECODE_NANOS_MAX: u64 = 6_000_000;
 
 /// The same for the few objects that may take long: no read may take 100 ms.
-const PATIENT_DECODE_NANOS_MAX: u64 = 40_000_000;
+const PATIENT_DECODE_NANOS_MAX: u64 = 50_000_000;
 
 /// The same for all pieces of a large object, which are read one after the other.
 const PIECES_DECODE_NANOS_MAX: u64 = 40_000_000;

@@ -16,12 +16,14 @@ use crate::ops::rewrite::unit::PlannedUnit;
 use crate::recode;
 use crate::store::Store;
 
-/// Of so many items one may have an object that takes long: reads at the 99th percentile do not meet it, even where
-/// messages with attachments are read twice as often as others.
-const ITEMS_EACH: i64 = 250;
+/// Of so many items one may have an object that takes long: reads at the 99th percentile do not meet it.
+const ITEMS_EACH: i64 = 150;
 
 /// Shorter objects are made again quickly anyway.
 const BYTES_MIN: u64 = 32 << 10;
+
+/// Longer ones would take too long even so.
+const BYTES_MAX: u64 = 400 << 10;
 
 /// Objects that are asked about for each place, at most: some belong to too many items.
 const ASKED_EACH: usize = 8;
@@ -77,8 +79,6 @@ fn is_first_time(unit: &PlannedUnit) -> bool {
     unit.change == Change::Move && unit.to >= Tier::Cold && unit.from.tier < Tier::Cold
 }
 
-/// Larger objects are cut, and each piece has a share of its own.
 fn may_take_long(unit: &PlannedUnit) -> bool {
-    let alone = crate::ops::log::group::SEGMENT_BYTES as u64;
-    recode::applies(unit.class) && (BYTES_MIN..=alone).contains(&unit.bytes)
+    recode::applies(unit.class) && (BYTES_MIN..=BYTES_MAX).contains(&unit.bytes)
 }
