@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::backend::Machine;
+use crate::backend::create_durably;
 use crate::error::Error;
 use crate::error::Result;
 
@@ -29,9 +31,12 @@ impl DataDir {
     /// Creates the directory if it is absent, refuses foreign ones, and locks it.
     pub(crate) fn hold(root: &Path) -> Result<Self> {
         let shown = root.display();
-        std::fs::create_dir_all(root).map_err(|e| {
-            Error::io(format!("The data directory {shown} cannot be created. Check its permissions."), e)
-        })?;
+        // Without a catalog nothing is in it yet: from here on its name is durable.
+        if !root.join(CATALOG).exists() {
+            create_durably(&Machine, root).map_err(|e| {
+                Error::io(format!("The data directory {shown} cannot be created. Check its permissions."), e)
+            })?;
+        }
         refuse_foreign(root)?;
         Self::lock(root)
     }

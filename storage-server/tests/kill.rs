@@ -306,5 +306,9 @@ async fn what_was_acknowledged_survives_a_kill() {
     }
     let gone = everything.values().filter(|fate| fate.gone == Gone::Yes).count();
     let labelled = everything.values().filter(|fate| fate.label.is_some()).count();
+    let puts = everything.len();
+    eprintln!(
+        "{rounds} kills: {puts} puts, {gone} deletes, {labelled} labels stand as acknowledged; none is lost"
+    );
     assert!(gone > 0 && labelled > 0, "{gone} deleted and {labelled} labelled of {}", everything.len());
 }

@@ -3,13 +3,8 @@
 //! [`blocking`], the one place that leaves the async threads.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
-use std::io::Write;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +21,10 @@ use crate::backend::LogFile;
 use crate::backend::Source;
 use crate::backend::already_exists;
 use crate::backend::backwards;
+use crate::backend::disk::Disk;
+use crate::backend::disk::DiskFile;
+use crate::backend::disk::Machine;
+use crate::backend::disk::create_durably;
 use crate::backend::local_log::LocalLog;
 use crate::backend::not_found;
 use crate::backend::too_short;
@@ -47,25 +46,32 @@ pub struct LocalBackend {
 
 #[derive(Debug)]
 struct Inner {
+    disk: Arc<dyn Disk>,
     directory: PathBuf,
     /// Open files, the most recently used last. A pack is never written twice under one name, so a file that is
     /// open here never stands for other bytes.
-    open: Mutex<VecDeque<(PackName, Arc<File>)>>,
+    open: Mutex<VecDeque<(PackName, Arc<dyn DiskFile>)>>,
 }
 
 impl LocalBackend {
     /// Opens the directory, which is created if it is not there, and removes what a crash left half-written.
     pub async fn open(directory: PathBuf) -> Result<Self> {
-        blocking(move || {
-            fs::create_dir_all(&directory).map_err(|error| failed("create the pack directory", error))?;
-            if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                sync_directory(parent)?;
-            }
-            remove_leftovers(&directory)?;
-            let open = Mutex::new(VecDeque::new());
-            Ok(Self { inner: Arc::new(Inner { directory, open }) })
-        })
-        .await
+        Self::over(Arc::new(Machine), directory).await
+    }
+
+    /// The same on a disk of the caller's.
+    pub async fn over(disk: Arc<dyn Disk>, directory: PathBuf) -> Result<Self> {
+        let inner = Arc::new(Inner { disk, directory, open: Mutex::new(VecDeque::new()) });
+        let backend = Self { inner };
+        let open = |inner: &Inner| {
+            let unusable = |error| failed("create the pack directory", error);
+            create_durably(inner.disk.as_ref(), &inner.directory).map_err(unusable)?;
+            inner.remove_leftovers()?;
+            // Names that a killed process gave or took away are seen, and perhaps not durable: recovery relies on them.
+            inner.sync()
+        };
+        backend.run(open).await?;
+        Ok(backend)
     }
 
     async fn run<T: Send + 'static>(
@@ -73,16 +79,16 @@ impl LocalBackend {
         work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        blocking(move || work(&inner)).await
+        blocking(self.inner.disk.blocks(), move || work(&inner)).await
     }
 
-    async fn write_temporary(&self, file: &Arc<File>, source: &mut dyn Source) -> Result<u64> {
+    async fn write_temporary(&self, file: &Arc<dyn DiskFile>, source: &mut dyn Source) -> Result<u64> {
         let mut bytes = 0;
         while let Some(chunk) = source.next().await? {
-            let file = Arc::clone(file);
+            let (file, offset) = (Arc::clone(file), bytes);
             bytes += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-            blocking(move || (&*file).write_all(&chunk).map_err(|error| failed("write a pack", error)))
-                .await?;
+            let write = move || file.write(&chunk, offset).map_err(|error| failed("write a pack", error));
+            blocking(self.inner.disk.blocks(), write).await?;
         }
         Ok(bytes)
     }
@@ -98,33 +104,55 @@ impl Inner {
     }
 
     fn sync(&self) -> Result<()> {
-        sync_directory(&self.directory)
+        let synced = self.disk.sync_directory(&self.directory);
+        synced.map_err(|error| failed("sync the pack directory", error))
+    }
+
+    /// Removes a file that need not be there.
+    fn remove(&self, path: &Path) -> Result<()> {
+        match self.disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete a pack", error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn remove_leftovers(&self) -> Result<()> {
+        for (path, _) in self.files()? {
+            if has_extension(&path, TEMPORARY_EXTENSION) && name_of(&path).is_some() {
+                self.remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> Result<Vec<(PathBuf, u64)>> {
+        self.disk.list(&self.directory).map_err(|error| failed("list the packs", error))
     }
 
     /// Sync, take the name, sync the directory. The name is taken by a link, which unlike a rename never replaces.
-    fn publish(&self, name: PackName, file: &File) -> Result<()> {
-        file.sync_all().map_err(|error| failed("sync a pack", error))?;
-        fs::hard_link(self.temporary(name), self.path(name)).map_err(|error| match error.kind() {
+    fn publish(&self, name: PackName, file: &dyn DiskFile) -> Result<()> {
+        file.sync().map_err(|error| failed("sync a pack", error))?;
+        self.disk.link(&self.temporary(name), &self.path(name)).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => already_exists(name),
             _ => failed("name a pack", error),
         })?;
-        let named = remove(&self.temporary(name)).and_then(|()| self.sync());
+        let named = self.remove(&self.temporary(name)).and_then(|()| self.sync());
         if named.is_err() {
             // A put that fails leaves no pack. What fails here again, the caller's error tells already.
-            drop(remove(&self.path(name)));
+            drop(self.remove(&self.path(name)));
         }
         named
     }
 
     /// The file of a pack, open for reading.
-    fn file(&self, name: PackName) -> Result<Arc<File>> {
+    fn file(&self, name: PackName) -> Result<Arc<dyn DiskFile>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let position = open.iter().position(|(other, _)| *other == name);
         let found = position.and_then(|position| open.remove(position));
         let file = match found {
             Some((_, file)) => file,
             None => {
-                Arc::new(File::open(self.path(name)).map_err(|error| failed_on(name, "open a pack", error))?)
+                self.disk.open(&self.path(name)).map_err(|error| failed_on(name, "open a pack", error))?
             }
         };
         if open.len() >= OPEN_FILES_MAX {
@@ -139,7 +167,7 @@ impl Inner {
         if range.end < range.start {
             return Err(backwards(range));
         }
-        let length = file.metadata().map_err(|error| failed("look at a pack", error))?.len();
+        let length = file.length().map_err(|error| failed("look at a pack", error))?;
         // The length is checked first, so that a wrong range allocates nothing.
         if length < range.end {
             return Err(too_short(name, length, range.end));
@@ -147,7 +175,7 @@ impl Inner {
         let bytes = usize::try_from(range.end - range.start)
             .map_err(|_| Error::internal("a range is too long for memory"))?;
         let mut content = vec![0; bytes];
-        file.read_exact_at(&mut content, range.start).map_err(|error| match error.kind() {
+        file.read(&mut content, range.start).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => too_short(name, length, range.end),
             _ => failed("read a pack", error),
         })?;
@@ -158,23 +186,15 @@ impl Inner {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|(other, _)| *other != name);
         drop(open);
-        remove(&self.path(name))?;
+        self.remove(&self.path(name))?;
         self.sync()
     }
 
     fn list(&self) -> Result<Vec<(PackName, u64)>> {
         let mut packs = Vec::new();
-        let unreadable = |error| failed("list the packs", error);
-        for entry in fs::read_dir(&self.directory).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let path = entry.path();
+        for (path, bytes) in self.files()? {
             match pack_of(&path) {
-                Some(name) => match entry.metadata() {
-                    Ok(metadata) => packs.push((name, metadata.len())),
-                    // It was deleted meanwhile.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(unreadable(error)),
-                },
+                Some(name) => packs.push((name, bytes)),
                 None if has_extension(&path, TEMPORARY_EXTENSION) => {}
                 None => tracing::warn!(path = %path.display(), "ignored a foreign file among the packs"),
             }
@@ -183,9 +203,8 @@ impl Inner {
         Ok(packs)
     }
 
-    fn create_log(&self, name: PackName) -> Result<File> {
-        let created = OpenOptions::new().write(true).create_new(true).open(self.path(name));
-        let file = created.map_err(|error| match error.kind() {
+    fn create_log(&self, name: PackName) -> Result<Arc<dyn DiskFile>> {
+        let file = self.disk.create(&self.path(name)).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => already_exists(name),
             _ => failed("create a pack", error),
         })?;
@@ -193,16 +212,16 @@ impl Inner {
         Ok(file)
     }
 
-    fn open_log(&self, name: PackName, bytes: u64) -> Result<File> {
-        let opened = OpenOptions::new().read(true).write(true).open(self.path(name));
+    fn open_log(&self, name: PackName, bytes: u64) -> Result<Arc<dyn DiskFile>> {
+        let opened = self.disk.open_to_write(&self.path(name));
         let file = opened.map_err(|error| failed_on(name, "open a pack", error))?;
-        let length = file.metadata().map_err(|error| failed("look at a pack", error))?.len();
+        let length = file.length().map_err(|error| failed("look at a pack", error))?;
         if length < bytes {
             return Err(too_short(name, length, bytes));
         }
-        file.set_len(bytes).map_err(|error| failed("cut a pack", error))?;
-        write_again(&file, bytes).map_err(|error| failed("write a pack again", error))?;
-        file.sync_all().map_err(|error| failed("sync a pack", error))?;
+        file.set_length(bytes).map_err(|error| failed("cut a pack", error))?;
+        write_again(file.as_ref(), bytes).map_err(|error| failed("write a pack again", error))?;
+        file.sync().map_err(|error| failed("sync a pack", error))?;
         Ok(file)
     }
 }
@@ -211,21 +230,20 @@ impl Backend for LocalBackend {
     fn put<'a>(&'a self, name: PackName, source: &'a mut dyn Source) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
             let create = move |inner: &Inner| {
-                if inner.path(name).exists() {
+                if inner.disk.exists(&inner.path(name)) {
                     return Err(already_exists(name));
                 }
                 let path = inner.temporary(name);
-                remove(&path)?;
-                let created = OpenOptions::new().write(true).create_new(true).open(path);
-                created.map(Arc::new).map_err(|error| failed("create a pack", error))
+                inner.remove(&path)?;
+                inner.disk.create(&path).map_err(|error| failed("create a pack", error))
             };
             let file = self.run(create).await?;
             let bytes = match self.write_temporary(&file, source).await {
-                Ok(bytes) => self.run(move |inner| inner.publish(name, &file)).await.map(|()| bytes),
+                Ok(bytes) => self.run(move |inner| inner.publish(name, file.as_ref())).await.map(|()| bytes),
                 Err(error) => Err(error),
             };
             if bytes.is_err() {
-                self.run(move |inner| remove(&inner.temporary(name))).await?;
+                self.run(move |inner| inner.remove(&inner.temporary(name))).await?;
             }
             bytes
         })
@@ -237,8 +255,8 @@ impl Backend for LocalBackend {
 
     fn length(&self, name: PackName) -> BoxFuture<'_, Result<u64>> {
         Box::pin(self.run(move |inner| {
-            let metadata = fs::metadata(inner.path(name));
-            Ok(metadata.map_err(|error| failed_on(name, "look at a pack", error))?.len())
+            let opened = inner.disk.open(&inner.path(name)).and_then(|file| file.length());
+            opened.map_err(|error| failed_on(name, "look at a pack", error))
         }))
     }
 
@@ -255,7 +273,7 @@ impl LogBackend for LocalBackend {
     fn create_log(&self, name: PackName) -> BoxFuture<'_, Result<Box<dyn LogFile>>> {
         Box::pin(async move {
             let file = self.run(move |inner| inner.create_log(name)).await?;
-            let log: Box<dyn LogFile> = Box::new(LocalLog::new(name, file, 0));
+            let log: Box<dyn LogFile> = Box::new(LocalLog::new((name, file, self.inner.disk.blocks()), 0));
             Ok(log)
         })
     }
@@ -263,16 +281,21 @@ impl LogBackend for LocalBackend {
     fn open_log(&self, name: PackName, bytes: u64) -> BoxFuture<'_, Result<Box<dyn LogFile>>> {
         Box::pin(async move {
             let file = self.run(move |inner| inner.open_log(name, bytes)).await?;
-            let log: Box<dyn LogFile> = Box::new(LocalLog::new(name, file, bytes));
+            let log: Box<dyn LogFile> =
+                Box::new(LocalLog::new((name, file, self.inner.disk.blocks()), bytes));
             Ok(log)
         })
     }
 }
 
-/// Runs what blocks on the threads that may.
+/// Runs what blocks on the threads that may; what does not, here.
 pub(super) async fn blocking<T: Send + 'static>(
+    blocks: bool,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    if !blocks {
+        return work();
+    }
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Error::internal("work on a pack's file did not end").with_source(error)),
@@ -300,40 +323,16 @@ fn failed_on(name: PackName, what: &str, error: io::Error) -> Error {
 
 /// Writes what a file holds once more. After a sync that failed, the system may show bytes as clean that never reached
 /// the disk, and another sync would pass over them.
-fn write_again(file: &File, bytes: u64) -> io::Result<()> {
+fn write_again(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
     const PIECE_BYTES: u64 = 1 << 20;
     let mut piece = Vec::new();
     let mut offset = 0;
     while offset < bytes {
         let length = PIECE_BYTES.min(bytes - offset);
         piece.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
-        file.read_exact_at(&mut piece, offset)?;
-        file.write_all_at(&piece, offset)?;
+        file.read(&mut piece, offset)?;
+        file.write(&piece, offset)?;
         offset += length;
-    }
-    Ok(())
-}
-
-fn sync_directory(directory: &Path) -> Result<()> {
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(|error| failed("sync the pack directory", error))
-}
-
-/// Removes a file that need not be there.
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete a pack", error)),
-        _ => Ok(()),
-    }
-}
-
-fn remove_leftovers(directory: &Path) -> Result<()> {
-    let unreadable = |error| failed("list the packs", error);
-    for entry in fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if has_extension(&path, TEMPORARY_EXTENSION) && name_of(&path).is_some() {
-            remove(&path)?;
-        }
     }
     Ok(())
 }

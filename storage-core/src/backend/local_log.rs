@@ -1,14 +1,13 @@
 //! A growing pack in a local directory. The length counts only what was written as a whole; once a write or a sync
 //! fails, what the file holds is unknown, so the log stays shut.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::backend::BoxFuture;
 use crate::backend::LogFile;
+use crate::backend::disk::DiskFile;
 use crate::backend::latched;
 use crate::backend::local::blocking;
 use crate::backend::local::failed;
@@ -20,7 +19,9 @@ use crate::pack::PackName;
 #[derive(Debug)]
 pub(super) struct LocalLog {
     name: PackName,
-    file: Arc<File>,
+    file: Arc<dyn DiskFile>,
+    /// Whether its calls block.
+    blocks: bool,
     bytes: u64,
     state: State,
 }
@@ -40,8 +41,8 @@ enum Durability {
 }
 
 impl LocalLog {
-    pub(super) fn new(name: PackName, file: File, bytes: u64) -> Self {
-        Self { name, file: Arc::new(file), bytes, state: State::Sound }
+    pub(super) fn new((name, file, blocks): (PackName, Arc<dyn DiskFile>, bool), bytes: u64) -> Self {
+        Self { name, file, blocks, bytes, state: State::Sound }
     }
 
     async fn write(&mut self, parts: Vec<Bytes>, durability: Durability) -> Result<u64> {
@@ -50,14 +51,14 @@ impl LocalLog {
         }
         self.state = State::Unknown;
         let (file, offset, added) = (Arc::clone(&self.file), self.bytes, sum(&parts));
-        blocking(move || write_now(&file, offset, &parts, durability)).await?;
+        blocking(self.blocks, move || write_now(file.as_ref(), offset, &parts, durability)).await?;
         self.bytes += added;
         self.state = State::Sound;
         Ok(offset)
     }
 }
 
-fn write_now(file: &File, mut offset: u64, parts: &[Bytes], durability: Durability) -> Result<()> {
+fn write_now(file: &dyn DiskFile, mut offset: u64, parts: &[Bytes], durability: Durability) -> Result<()> {
     let joined;
     // Many small parts are cheaper to copy together than to write one by one.
     let parts = if parts.len() > 1 {
@@ -67,11 +68,11 @@ fn write_now(file: &File, mut offset: u64, parts: &[Bytes], durability: Durabili
         parts
     };
     for part in parts {
-        file.write_all_at(part, offset).map_err(|error| failed("append to a pack", error))?;
+        file.write(part, offset).map_err(|error| failed("append to a pack", error))?;
         offset += u64::try_from(part.len()).unwrap_or(u64::MAX);
     }
     if durability == Durability::Now {
-        file.sync_data().map_err(|error| failed("sync a pack", error))?;
+        file.sync().map_err(|error| failed("sync a pack", error))?;
     }
     Ok(())
 }

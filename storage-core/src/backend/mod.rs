@@ -4,6 +4,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod disk;
 mod local;
 mod local_log;
 mod memory;
@@ -21,6 +22,10 @@ use crate::error::Kind;
 use crate::error::Result;
 use crate::pack::PackName;
 
+pub use disk::Disk;
+pub use disk::DiskFile;
+pub(crate) use disk::Machine;
+pub(crate) use disk::create_durably;
 pub use local::LocalBackend;
 pub use memory::Fate;
 pub use memory::MemoryBackend;

@@ -1,9 +1,12 @@
 //! What opening a store mends. The packs' tail is the write-ahead log: what is durable in a log pack beyond the
 //! catalog's watermark is replayed.
 //!
-//! Order, per pack that is open in the catalog or unknown to it: scan and verify -> cut a torn tail -> replay each
-//! frame beyond the watermark as one catalog commit -> end the pack with its index, durable -> seal it in the catalog.
-//! A crash at any step leaves a state that the same steps mend again.
+//! Order, per pack that is open in the catalog or unknown to it: make durable what it holds -> scan and verify -> replay
+//! each frame beyond the watermark as one catalog commit -> cut a torn tail and end the pack with its index, durable ->
+//! seal it in the catalog. A crash at any step leaves a state that the same steps mend again.
+//!
+//! What a process that was killed had written and not synced reads well, and is not durable. A catalog that relied on it
+//! could outlive it: that is why the sync comes first, also of a pack that has its end.
 //!
 //! A large put's pack counts only when it is complete; a rewrite's pack only when the catalog knows it (its content
 //! still stands at the old locations otherwise). Both are deleted else.
@@ -170,6 +173,7 @@ async fn recover_pack(
     if !counts {
         return give_up(store, &pack, done).await;
     }
+    drop(store.backend.open_log(PackName(pack.name), pack.bytes).await?);
     let end = footer.as_ref().map_or(pack.bytes, |footer| footer.index_offset);
     let Some(scanned) = replay(store, (&pack, end), header, done).await? else {
         return give_up(store, &pack, done).await;

@@ -3,6 +3,7 @@
 //!
 //! Order between packs does not matter: a tombstone is final, and of two changes the one with the higher sequence stands.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
@@ -54,7 +55,7 @@ pub(crate) struct Words {
     /// The newest change of each item.
     pub(crate) newest: HashMap<ItemName, ItemRecord>,
     /// Tenants' records.
-    pub(crate) tenants: HashMap<Uuid, TenantRecord>,
+    pub(crate) tenants: BTreeMap<Uuid, TenantRecord>,
     /// The newest change of each tenant's policy.
     pub(crate) policies: HashMap<Uuid, TierPolicyRecord>,
     /// The highest sequence of a change.

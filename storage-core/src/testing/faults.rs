@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -12,6 +13,7 @@ use std::sync::PoisonError;
 
 use tokio::sync::oneshot;
 
+use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Result;
@@ -135,6 +137,8 @@ struct Inner {
     gates: Vec<Waiting>,
     lies: BTreeSet<Lie>,
     pauses: Option<Chance>,
+    /// Methods whose next call fails, whatever the plan says.
+    failing: BTreeSet<&'static str>,
 }
 
 /// The plan of a pair of wrapped doors. Clones share it.
@@ -171,8 +175,13 @@ impl Faults {
     pub fn wrap(&self, doors: Doors) -> Doors {
         Doors {
             backend: Arc::new(FaultyBackend::new(doors.backend, self.clone())),
-            catalog: Arc::new(FaultyCatalog::new(doors.catalog, self.clone())),
+            catalog: self.wrap_catalog(doors.catalog),
         }
+    }
+
+    /// This catalog, wrapped: for a backend whose disk follows the plan itself.
+    pub fn wrap_catalog(&self, catalog: Arc<dyn Catalog>) -> Arc<dyn Catalog> {
+        Arc::new(FaultyCatalog::new(catalog, self.clone()))
     }
 
     /// Counts from 0 again.
@@ -188,9 +197,15 @@ impl Faults {
         inner.plan = Some((at, fault));
     }
 
+    /// Makes the next call of that method fail without an effect, whatever the plan says besides.
+    pub fn fail_next(&self, name: &'static str) {
+        let _new = self.lock().failing.insert(name);
+    }
+
     /// Ends every failure but a crash, and forgets the plan.
     pub fn mend(&self) {
         let mut inner = self.lock();
+        inner.failing.clear();
         (inner.plan, inner.reads_fail, inner.writes_fail) = (None, false, false);
     }
 
@@ -288,8 +303,38 @@ impl Faults {
         }
     }
 
+    /// The same for a call that stands still for nobody: gates and pauses are not for it.
+    pub(super) fn pass_now<T>(
+        &self,
+        call: Call,
+        whole: impl FnOnce() -> io::Result<T>,
+        part: impl FnOnce(),
+    ) -> io::Result<T> {
+        match self.decide(call).map_err(io::Error::other)? {
+            Passage::Through => {
+                let answer = whole();
+                if call.effect != Effect::Read {
+                    self.lock().marks += 1;
+                }
+                answer
+            }
+            Passage::ThenFail(error) => {
+                drop(whole());
+                Err(io::Error::other(error))
+            }
+            Passage::Torn(error) => {
+                part();
+                Err(io::Error::other(error))
+            }
+        }
+    }
+
     async fn enter(&self, call: Call) -> Result<Passage> {
         self.stop_at(call, When::Before).await;
+        self.decide(call)
+    }
+
+    fn decide(&self, call: Call) -> Result<Passage> {
         let mut inner = self.lock();
         if inner.gone {
             return Err(gone());
@@ -299,6 +344,9 @@ impl Faults {
         inner.calls.push(Counted { call, mark });
         let reads = call.effect == Effect::Read;
         if if reads { inner.reads_fail } else { inner.writes_fail } {
+            return Err(failed(call));
+        }
+        if inner.plan.is_none_or(|(at, _)| at != number) && inner.failing.remove(call.name) {
             return Err(failed(call));
         }
         let Some((_, fault)) = inner.plan.filter(|(at, _)| *at == number) else {
@@ -341,7 +389,7 @@ impl Faults {
 
 /// The error of a failure that the plan wants.
 fn failed(call: Call) -> Error {
-    let cause = std::io::Error::other("an injected failure");
+    let cause = io::Error::other("an injected failure");
     Error::io(format!("{} failed by plan", call.name), cause)
 }
 

@@ -12,4 +12,5 @@ mod faulty_backend;
 mod faulty_catalog;
 mod faulty_similar;
 pub mod memory_catalog;
+pub mod model_disk;
 pub mod power;

@@ -33,41 +33,43 @@ pub enum Commits {
 
 /// What a cut leaves of the packs.
 pub fn packs_after(packs: &MemoryBackend, disk: Disk) -> MemoryBackend {
-    match disk {
-        Disk::Kept => packs.after_power_cut(&mut |_| Fate::Kept),
-        Disk::Lost => packs.after_power_cut(&mut |_| Fate::Lost),
-        Disk::Torn(seed) => {
-            let mut chance = Chance::new(seed);
-            let pending = u64::try_from(packs.unsynced().len()).unwrap_or(u64::MAX);
-            let torn = chance.below(pending);
-            let mut asked = 0;
-            packs.after_power_cut(&mut |what| {
-                let fate = match asked {
-                    before if before < torn => Fate::Kept,
-                    at if at == torn => torn_at(what, &mut chance),
-                    _ => Fate::Lost,
-                };
-                asked += 1;
-                fate
-            })
-        }
-        Disk::OutOfOrder(seed) => {
-            let mut chance = Chance::new(seed);
-            packs.after_power_cut(&mut |what| match chance.below(3) {
+    let pending = u64::try_from(packs.unsynced().len()).unwrap_or(u64::MAX);
+    let mut fate = fates(disk, pending);
+    packs.after_power_cut(&mut |what| match what {
+        Unsynced::Name(_) => fate(None),
+        Unsynced::Append(_, bytes) => fate(Some(bytes)),
+    })
+}
+
+/// Decides about so many changes that are not durable, one after the other: writes of so many bytes, or others (`None`),
+/// which happen as a whole or not at all.
+pub(super) fn fates(disk: Disk, pending: u64) -> impl FnMut(Option<u64>) -> Fate {
+    let mut chance = Chance::new(match disk {
+        Disk::Torn(seed) | Disk::OutOfOrder(seed) => seed,
+        Disk::Kept | Disk::Lost => 0,
+    });
+    let torn = if matches!(disk, Disk::Torn(_)) { chance.below(pending) } else { 0 };
+    let mut asked = 0;
+    move |bytes| {
+        let fate = match disk {
+            Disk::Torn(_) if asked < torn => Fate::Kept,
+            Disk::Torn(_) if asked == torn => torn_at(bytes, &mut chance),
+            Disk::Torn(_) | Disk::Lost => Fate::Lost,
+            Disk::Kept => Fate::Kept,
+            Disk::OutOfOrder(_) => match chance.below(3) {
                 0 => Fate::Kept,
                 1 => Fate::Lost,
-                _ => torn_at(what, &mut chance),
-            })
-        }
+                _ => torn_at(bytes, &mut chance),
+            },
+        };
+        asked += 1;
+        fate
     }
 }
 
-/// Some of its bytes; a name is there or not.
-fn torn_at(what: Unsynced, chance: &mut Chance) -> Fate {
-    match what {
-        Unsynced::Name(_) => Fate::Lost,
-        Unsynced::Append(_, bytes) => Fate::Torn(chance.below(bytes)),
-    }
+/// Some of its bytes; anything else is there or not.
+fn torn_at(bytes: Option<u64>, chance: &mut Chance) -> Fate {
+    bytes.map_or(Fate::Lost, |bytes| Fate::Torn(chance.below(bytes)))
 }
 
 /// What a cut leaves of the catalog.

@@ -26,10 +26,10 @@ use crate::lab::Put;
 use crate::lab::ask_put;
 use crate::lab::ask_streamed;
 use crate::lab::read;
-use crate::scenarios::content;
-use crate::scenarios::large;
-use crate::scenarios::noise;
-use crate::scenarios::stock;
+use crate::stores::content;
+use crate::stores::large;
+use crate::stores::noise;
+use crate::stores::stock;
 use crate::world::Item;
 
 /// A stocked store that was closed and opened again, so that its caches are empty and its packs sealed.

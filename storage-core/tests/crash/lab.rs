@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use storage_core::backend::MemoryBackend;
 use storage_core::catalog::Catalog;
 use storage_core::clock::Clock;
 use storage_core::clock::Timestamp;
@@ -18,22 +17,14 @@ use storage_core::model::ItemKind;
 use storage_core::model::ItemUpdate;
 use storage_core::model::PutOptions;
 use storage_core::model::PutReceipt;
-use storage_core::model::Tier;
-use storage_core::report::MigrateOptions;
-use storage_core::report::MigrateReport;
-use storage_core::report::SweepOptions;
-use storage_core::report::SweepReport;
 use storage_core::settings::Settings;
-use storage_core::store::Doors;
 use storage_core::testing::clock::ManualClock;
 use storage_core::testing::faults::Faults;
 use storage_core::testing::power::Commits;
 use storage_core::testing::power::Disk;
-use storage_core::testing::power::packs_after;
 use storage_core::tier::policy::TierPolicy;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
+use crate::packs::Packs;
 use crate::rows::Rows;
 use crate::world::Item;
 use crate::world::Key;
@@ -85,13 +76,15 @@ impl Put {
 #[derive(Debug)]
 pub(crate) struct Lab {
     pub(crate) faults: Faults,
-    pub(crate) packs: MemoryBackend,
+    pub(crate) packs: Packs,
     pub(crate) rows: Rows,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) world: World,
     /// Whether a write failed since the store was opened: a pack without a row, or a row without a pack, may stay until
     /// the next opening.
     pub(crate) leftovers: bool,
+    /// Whether a pack was damaged and is not repaired: a scrub finds that.
+    pub(crate) damaged: bool,
     engine: Option<Engine>,
     /// The catalog of the open store, past the plan.
     catalog: Option<Arc<dyn Catalog>>,
@@ -110,10 +103,10 @@ pub(crate) fn settings() -> Settings {
 impl Lab {
     /// One without packs and rows, not opened yet.
     pub(crate) fn new() -> Self {
-        Self::over(MemoryBackend::new(), Rows::memory())
+        Self::over(Packs::memory(), Rows::memory())
     }
 
-    pub(crate) fn over(packs: MemoryBackend, rows: Rows) -> Self {
+    pub(crate) fn over(packs: Packs, rows: Rows) -> Self {
         let mut world = World::default();
         // It is made by the first opening, which may not have been told of.
         world.tenant(DEFAULT_TENANT).maybe.push(true);
@@ -124,6 +117,7 @@ impl Lab {
             clock: Arc::new(ManualClock::default()),
             world,
             leftovers: false,
+            damaged: false,
             engine: None,
             catalog: None,
             opened: 0,
@@ -132,8 +126,7 @@ impl Lab {
 
     /// The same store with its doors as a cut leaves them, without a plan, not opened.
     pub(crate) fn cut(&self, cut: Cut) -> Self {
-        let packs = packs_after(&self.packs, cut.disk);
-        self.with_doors(packs, self.rows.after(cut.commits))
+        self.with_doors(self.packs.after(cut.disk), self.rows.after(cut.commits))
     }
 
     /// The same store with the same doors, which change apart from these from now on; not opened.
@@ -141,7 +134,7 @@ impl Lab {
         self.with_doors(self.packs.fork(), self.rows.fork())
     }
 
-    fn with_doors(&self, packs: MemoryBackend, rows: Rows) -> Self {
+    fn with_doors(&self, packs: Packs, rows: Rows) -> Self {
         Self {
             faults: Faults::new(),
             packs,
@@ -149,6 +142,7 @@ impl Lab {
             clock: Arc::new(ManualClock::at(self.clock.now())),
             world: self.world.clone(),
             leftovers: false,
+            damaged: self.damaged,
             engine: None,
             catalog: None,
             opened: self.opened,
@@ -157,14 +151,14 @@ impl Lab {
 
     pub(crate) async fn open(&mut self) -> Result<()> {
         let catalog = self.rows.door().await?;
-        let doors = Doors { backend: Arc::new(self.packs.clone()), catalog: Arc::clone(&catalog) };
+        let doors = self.packs.doors(Arc::clone(&catalog), &self.faults).await?;
         self.catalog = Some(catalog);
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
         self.opened += 1;
         self.leftovers = false;
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.opened.to_le_bytes());
-        self.engine = Some(Engine::open_doors(settings(), clock, self.faults.wrap(doors), seed).await?);
+        self.engine = Some(Engine::open_doors(settings(), clock, doors, seed).await?);
         self.world.tenant(DEFAULT_TENANT).settle(true);
         self.faults.acknowledged();
         Ok(())
@@ -281,20 +275,6 @@ impl Lab {
             let _bytes = read(self.engine(), key, true).await?;
         }
         Ok(())
-    }
-
-    pub(crate) async fn migrate(&self, options: MigrateOptions) -> Result<MigrateReport> {
-        let (progress, _ignored) = mpsc::channel(1);
-        self.engine().migrate(options, progress, CancellationToken::new()).await
-    }
-
-    pub(crate) async fn migrate_to(&self, to: Tier) -> Result<MigrateReport> {
-        self.migrate(MigrateOptions { to: Some(to), ..MigrateOptions::default() }).await
-    }
-
-    pub(crate) async fn sweep(&self) -> Result<SweepReport> {
-        let options = SweepOptions { grace: std::time::Duration::ZERO, dry_run: false };
-        self.engine().sweep(options).await
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -12,13 +12,22 @@
     reason = "a test stops where it cannot go on, and looks at what it is about"
 )]
 
+mod answers;
 mod canaries;
 mod check;
+mod choices;
 mod interleavings;
+mod jobs;
 mod lab;
+mod moves;
+mod packs;
 mod points;
 mod regressions;
 mod rows;
-mod scenarios;
+mod runs;
 mod simulation;
+mod stores;
+mod upkeep;
+mod wishes;
 mod world;
+mod writes;

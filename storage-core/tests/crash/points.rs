@@ -168,7 +168,7 @@ fn cuts(lab: &Lab, seed: u64) -> Vec<Cut> {
     if lab.rows.pending() > 1 {
         cuts.push(cut(Disk::Kept, some));
     }
-    if !lab.packs.unsynced().is_empty() {
+    if !lab.packs.all_durable() {
         cuts.push(cut(Disk::Lost, Commits::Kept));
         cuts.push(Cut::EVERYTHING);
         cuts.push(cut(Disk::Torn(seed), some));

@@ -7,9 +7,9 @@ use crate::check::mended;
 use crate::lab::Cut;
 use crate::lab::Lab;
 use crate::lab::Put;
-use crate::scenarios::content;
-use crate::scenarios::large;
-use crate::scenarios::noise;
+use crate::stores::content;
+use crate::stores::large;
+use crate::stores::noise;
 
 /// A caller's id is used, deleted, and used again by a large put when it is free again. Recovery takes the large pack in
 /// before the log, so the id's first use finds it taken; what that one brought may be needed by others all the same.

@@ -78,6 +78,7 @@ impl Rows {
     /// What a power cut leaves.
     pub(crate) fn after(&self, commits: Commits) -> Self {
         match self {
+            _ if commits == Commits::Kept => self.fork(),
             Self::Memory(catalog) => Self::Memory(catalog_after(catalog, commits)),
             Self::Files(dir) => Self::copy(
                 dir,

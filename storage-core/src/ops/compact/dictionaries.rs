@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use uuid::Uuid;
@@ -194,7 +193,7 @@ impl Run<'_> {
             .map(|row| row.dictionary.id)
             .chain([active.dictionary.id])
             .collect();
-        let names: HashMap<PackKey, Uuid> =
+        let names: BTreeMap<PackKey, Uuid> =
             self.known.packs.iter().map(|pack| (pack.key, pack.name)).collect();
         let mut outdated = Vec::new();
         for used in archived {

@@ -2,7 +2,6 @@
 //! into new blocks.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::caches::Block;
@@ -44,8 +43,8 @@ const BATCH_UNITS: u64 = 50_000;
 /// Units among which the built-in dictionary is tried.
 const SAMPLE_UNITS: usize = 2_000;
 
-/// A tenant's units by pack and frame.
-type Located = HashMap<PackKey, BTreeMap<u32, Vec<PlannedUnit>>>;
+/// A tenant's units by pack and frame, in that order: what is sampled of them must not differ from run to run.
+type Located = BTreeMap<PackKey, BTreeMap<u32, Vec<PlannedUnit>>>;
 
 /// A frame's units as they were read, each verified.
 type Read = Vec<(PlannedUnit, UnitBytes)>;

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 
 use crate::catalog::rows::DictionaryRow;
 use crate::catalog::rows::FrameUse;
@@ -82,7 +81,7 @@ pub(crate) struct Plan {
 
 /// Makes the plan.
 pub(crate) fn plan(known: &Known, rules: Rules) -> Plan {
-    let sealed: HashMap<PackKey, &PackRow> = known
+    let sealed: BTreeMap<PackKey, &PackRow> = known
         .packs
         .iter()
         .filter(|pack| pack.state == PackState::Sealed)
@@ -116,8 +115,8 @@ struct Needed {
 }
 
 /// The packs to empty.
-fn emptied(known: &Known, sealed: &HashMap<PackKey, &PackRow>, rules: Rules) -> BTreeSet<PackKey> {
-    let mut needed: HashMap<PackKey, Needed> = HashMap::new();
+fn emptied(known: &Known, sealed: &BTreeMap<PackKey, &PackRow>, rules: Rules) -> BTreeSet<PackKey> {
+    let mut needed: BTreeMap<PackKey, Needed> = BTreeMap::new();
     let wants = |tenant| rules.only.is_none_or(|only| only == tenant);
     for used in &known.uses {
         let sum = needed.entry(used.pack).or_default();
@@ -172,7 +171,7 @@ fn may_merge(pack: &PackRow, now: Timestamp) -> bool {
 }
 
 /// The blocks, by their place in `uses`, that are small and have enough others to be merged with.
-fn merged_blocks(known: &Known, sealed: &HashMap<PackKey, &PackRow>, rules: Rules) -> BTreeSet<usize> {
+fn merged_blocks(known: &Known, sealed: &BTreeMap<PackKey, &PackRow>, rules: Rules) -> BTreeSet<usize> {
     let mut small: BTreeMap<(TenantKey, Tier, u8), Vec<(u64, usize)>> = BTreeMap::new();
     for (index, used) in known.uses.iter().enumerate() {
         let Some(pack) = sealed.get(&used.pack) else {

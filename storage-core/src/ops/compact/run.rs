@@ -1,7 +1,7 @@
 //! One compaction run: the plan, then every tenant, then the dictionaries. See the order in the module above.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -91,7 +91,7 @@ pub(super) async fn known(store: &Store) -> Result<Known> {
 /// All packs, with what their streams stand for as their decoded bytes: that is what the needed bytes are compared with.
 async fn packs(store: &Store) -> Result<Vec<PackRow>> {
     let mut packs = store.catalog.packs().await?;
-    let recoded: HashMap<PackKey, RecodedBytes> =
+    let recoded: BTreeMap<PackKey, RecodedBytes> =
         store.catalog.recoding_by_pack().await?.into_iter().collect();
     for pack in &mut packs {
         if let Some(sum) = recoded.get(&pack.key) {

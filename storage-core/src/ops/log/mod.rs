@@ -239,7 +239,9 @@ impl Log {
             }
             Request::Adopt(commit, reply) => answer(reply, self.adopt(*commit).await),
             Request::Close(reply) => {
-                answer(reply, self.seal().await);
+                // A store that is shut leaves its pack open: the next start recovers it.
+                let sealed = if self.store.writable() { self.seal().await } else { Ok(()) };
+                answer(reply, sealed);
                 return true;
             }
             Request::Put(..) | Request::Change(..) => {}
@@ -280,13 +282,16 @@ impl Log {
         self.store.catalog.commit(&commit).await
     }
 
-    /// Ends the open pack with its index. An empty or absent one is left as it is.
+    /// Ends the open pack with its index. An absent one is left as it is, and so is the pack of a store that is shut: it
+    /// may hold frames whose commit failed. Recovery replays those, but only in packs that the catalog has as open; sealed,
+    /// the pack would say for ever what the catalog does not.
     async fn seal(&mut self) -> Result<()> {
         // A watermark that is still on its way would undo what sealing says of the pack.
         self.committer.settle().await;
         let Some(open) = self.open.take() else {
             return Ok(());
         };
+        self.store.check_writable()?;
         if let Err(error) = open.seal(&self.store).await {
             self.store.shut_for_writes();
             return Err(error);

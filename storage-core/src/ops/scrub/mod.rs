@@ -18,6 +18,7 @@ mod questions;
 mod rows;
 mod tables;
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,8 @@ struct Scrub<'a> {
     events: mpsc::Sender<ScrubEvent>,
     stop: CancellationToken,
     started: Timestamp,
-    tenants: HashMap<Uuid, TenantRow>,
+    /// In an order that is the same in every run: findings come in it.
+    tenants: BTreeMap<Uuid, TenantRow>,
     dictionaries: HashMap<Uuid, DictionaryRow>,
     /// Packs that the catalog does not know.
     unknown: Vec<Uuid>,
@@ -128,7 +130,7 @@ impl Scrub<'_> {
     /// The packs to check, by name. Tells of those that are missing or unknown.
     async fn targets(&mut self) -> Result<Vec<Target>> {
         let rows = self.store.catalog.packs().await?;
-        let mut files: HashMap<Uuid, u64> =
+        let mut files: BTreeMap<Uuid, u64> =
             self.store.backend.list().await?.into_iter().map(|(name, bytes)| (name.0, bytes)).collect();
         let checked: HashMap<_, _> = self.store.catalog.checked_packs().await?.into_iter().collect();
         let since = self.options.older_than.map(|age| self.started.0.saturating_sub(millis(age)));

@@ -195,6 +195,15 @@ impl Scrub<'_> {
     /// Dictionaries that the pack's blocks need: known at all, and known to be needed by this pack.
     async fn needed_dictionaries(&mut self, row: &PackRow, needed: &BTreeSet<Uuid>) -> Result<()> {
         let noted = self.store.catalog.dictionaries_of_pack(row.key).await?;
+        let lacks = |id: &Uuid| {
+            *id != builtin::BUILTIN_V1
+                && self.dictionaries.get(id).is_none_or(|row| !noted.contains(&row.key))
+        };
+        // Of a pack that nothing is located in nothing is decoded any more: one whose writer was killed before its
+        // dictionaries were noted waits for the next sweep.
+        if needed.iter().any(lacks) && self.is_dead(row).await? {
+            return Ok(());
+        }
         for id in needed.iter().filter(|id| **id != builtin::BUILTIN_V1) {
             let finding = match self.dictionaries.get(id) {
                 None => Finding::new(
@@ -210,5 +219,9 @@ impl Scrub<'_> {
             self.found(finding.in_pack(row.name)).await;
         }
         Ok(())
+    }
+
+    async fn is_dead(&self, row: &PackRow) -> Result<bool> {
+        Ok(self.store.catalog.dead_packs().await?.iter().any(|dead| dead.key == row.key))
     }
 }

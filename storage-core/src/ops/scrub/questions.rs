@@ -3,6 +3,7 @@
 //!
 //! A row is read before and after the packs are: only where it stayed the same did it have to agree with them.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
@@ -36,9 +37,9 @@ type NamedPlace = (Uuid, u32, u32);
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     /// Records without a row, and where one of them is.
-    records: HashMap<ItemName, NamedPlace>,
+    records: BTreeMap<ItemName, NamedPlace>,
     /// Rows that do not show a change, or are not as their record says (true).
-    changes: HashMap<ItemName, bool>,
+    changes: BTreeMap<ItemName, bool>,
 }
 
 impl Questions {
@@ -108,7 +109,7 @@ impl Scrub<'_> {
     }
 
     async fn rows_of(&self, names: &HashSet<ItemName>) -> Result<HashMap<ItemName, ItemRow>> {
-        let mut by_tenant: HashMap<Uuid, Vec<Uuid>> = HashMap::new();
+        let mut by_tenant: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
         for (tenant, item) in names {
             by_tenant.entry(*tenant).or_default().push(*item);
         }
