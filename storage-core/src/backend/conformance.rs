@@ -139,6 +139,8 @@ async fn logs_are_cut(backend: &dyn LogBackend) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use bytes::Bytes;
 
     use super::check;
@@ -146,8 +148,10 @@ mod tests {
     use super::name;
     use super::source;
     use crate::backend::Backend;
+    use crate::backend::Disk;
     use crate::backend::LocalBackend;
     use crate::backend::LogFile;
+    use crate::backend::Machine;
     use crate::backend::MemoryBackend;
     use crate::backend::local_log::LocalLog;
     use crate::error::Kind;
@@ -195,8 +199,8 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_shuts_the_log() {
         // Every write to this device fails as on a full disk.
-        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut log = LocalLog::new(name(1), full, 0);
+        let full = Machine.open_to_write(Path::new("/dev/full")).unwrap();
+        let mut log = LocalLog::new((name(1), full, true), 0);
         let error = log.append(vec![Bytes::from_static(b"x")]).await.unwrap_err();
         assert_eq!(error.kind(), Kind::ResourceExhausted);
         assert!(error.message().contains("free some space"), "{error}");

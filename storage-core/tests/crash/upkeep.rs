@@ -58,7 +58,9 @@ pub(crate) const UPKEEP: &[Scenario] = &[
 fn reopen(lab: &mut Lab) -> Done<'_> {
     Box::pin(async {
         let _receipt = lab.put(Put::message("before", mail(2))).await?;
-        APPENDS.into_iter().for_each(|append| lab.faults.fail_next(append));
+        for append in APPENDS {
+            lab.faults.fail_next(append);
+        }
         match lab.put(Put::message("refused", mail(3))).await {
             Err(error) if error.kind() == Kind::Io => {}
             Err(error) => return Err(error),
