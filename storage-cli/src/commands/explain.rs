@@ -16,6 +16,7 @@ use crate::wire::rfc3339;
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// The server's id or the caller's.
+    #[arg(allow_hyphen_values = true)]
     pub id: String,
     /// Message or content.
     #[command(flatten)]

@@ -25,6 +25,7 @@ use crate::wire::hex;
 #[derive(Debug, Args)]
 pub struct GetArgs {
     /// The server's id or the caller's.
+    #[arg(allow_hyphen_values = true)]
     pub id: String,
     /// Message or content.
     #[command(flatten)]

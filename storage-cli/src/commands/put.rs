@@ -83,7 +83,11 @@ pub async fn run(args: &PutArgs, context: &mut Context) -> Result<()> {
     context.output.say(&if receipt.created {
         format!("Stored {} bytes as {what} {}.", receipt.bytes, receipt.id)
     } else {
-        format!("Nothing changed: these bytes are there already as {what} {}.", receipt.id)
+        format!(
+            "Nothing changed: these bytes are there already as {what} {}. What was given with them was not applied; use \
+             update.",
+            receipt.id
+        )
     })
 }
 

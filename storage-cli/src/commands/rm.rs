@@ -13,7 +13,7 @@ use crate::output::note;
 #[derive(Debug, Args)]
 pub struct RmArgs {
     /// The server's ids or the caller's.
-    #[arg(required = true)]
+    #[arg(required = true, allow_hyphen_values = true)]
     pub ids: Vec<String>,
     /// Messages or contents.
     #[command(flatten)]

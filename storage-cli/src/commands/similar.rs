@@ -15,6 +15,7 @@ use crate::wire::hex;
 #[derive(Debug, Args)]
 pub struct SimilarArgs {
     /// The server's id or the caller's.
+    #[arg(allow_hyphen_values = true)]
     pub id: String,
     /// Message or content.
     #[command(flatten)]

@@ -12,6 +12,7 @@ use crate::shown::Item;
 #[derive(Debug, Args)]
 pub struct StatArgs {
     /// The server's id or the caller's.
+    #[arg(allow_hyphen_values = true)]
     pub id: String,
     /// Message or content.
     #[command(flatten)]

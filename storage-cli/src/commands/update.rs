@@ -23,6 +23,7 @@ use crate::wire::TierName;
 )]
 pub struct UpdateArgs {
     /// The server's id or the caller's.
+    #[arg(allow_hyphen_values = true)]
     pub id: String,
     /// Message or content.
     #[command(flatten)]

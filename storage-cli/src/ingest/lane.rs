@@ -106,6 +106,12 @@ impl Lane {
             Err(status) => return again_or(status),
         };
         match self.exchange(&frames, &mut answers).await {
+            Ok(Ended::Done) => {
+                // Read to its end, the call is one that went well, and none that its caller gave up.
+                drop(frames);
+                while let Ok(Some(_)) = answers.message().await {}
+                Ok(Ended::Done)
+            }
             Ok(ended) => Ok(ended),
             Err(status) => again_or(status),
         }

@@ -161,7 +161,7 @@ impl PreparedPut {
         if existing.sha256 != self.sha256 {
             return Err(Error::new(
                 crate::error::Kind::AlreadyExists,
-                "This id is taken by other bytes. Choose another id, or delete that item first.",
+                "This id is taken by other bytes. Choose another id.",
             ));
         }
         let objects = u32::try_from(self.objects.len()).unwrap_or(u32::MAX);

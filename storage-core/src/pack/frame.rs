@@ -306,7 +306,10 @@ impl FrameHead {
     fn parts(&self, kind: FrameKind) -> Result<(&[u8], Vec<u8>)> {
         if self.header.kind != kind {
             let found = self.header.kind.name();
-            return Err(Error::internal(format!("a {found} frame was read as a {}", kind.name())));
+            return Err(Error::corrupt(format!(
+                "there is a {found} frame where a {} frame should be",
+                kind.name()
+            )));
         }
         self.header.check_readable()?;
         let mut cursor = Cursor::new(&self.table);
