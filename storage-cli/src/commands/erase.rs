@@ -23,7 +23,6 @@ use crate::wire::rfc3339;
 #[derive(Debug, Args)]
 pub struct EraseArgs {
     /// The server's ids or the caller's; none to finish what was asked for before.
-    #[arg(allow_hyphen_values = true)]
     pub ids: Vec<String>,
     /// Messages or contents.
     #[command(flatten)]

@@ -15,8 +15,7 @@ use crate::wire::rfc3339;
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The server's id or the caller's.
-    #[arg(allow_hyphen_values = true)]
+    /// The server's id or the caller's; one that begins with - goes behind --.
     pub id: String,
     /// Message or content.
     #[command(flatten)]

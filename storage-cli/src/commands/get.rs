@@ -24,8 +24,7 @@ use crate::wire::hex;
 /// Arguments of `get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// The server's id or the caller's.
-    #[arg(allow_hyphen_values = true)]
+    /// The server's id or the caller's; one that begins with - goes behind --.
     pub id: String,
     /// Message or content.
     #[command(flatten)]

@@ -12,8 +12,8 @@ use crate::output::note;
 /// Arguments of `rm`.
 #[derive(Debug, Args)]
 pub struct RmArgs {
-    /// The server's ids or the caller's.
-    #[arg(required = true, allow_hyphen_values = true)]
+    /// The server's ids or the caller's; one that begins with - goes behind --.
+    #[arg(required = true)]
     pub ids: Vec<String>,
     /// Messages or contents.
     #[command(flatten)]

@@ -14,8 +14,7 @@ use crate::wire::hex;
 /// Arguments of `similar`.
 #[derive(Debug, Args)]
 pub struct SimilarArgs {
-    /// The server's id or the caller's.
-    #[arg(allow_hyphen_values = true)]
+    /// The server's id or the caller's; one that begins with - goes behind --.
     pub id: String,
     /// Message or content.
     #[command(flatten)]

@@ -11,8 +11,7 @@ use crate::shown::Item;
 /// Arguments of `stat`.
 #[derive(Debug, Args)]
 pub struct StatArgs {
-    /// The server's id or the caller's.
-    #[arg(allow_hyphen_values = true)]
+    /// The server's id or the caller's; one that begins with - goes behind --.
     pub id: String,
     /// Message or content.
     #[command(flatten)]

@@ -22,8 +22,7 @@ use crate::wire::TierName;
     reason = "every one is a flag of the command line, and exclusive ones are checked there"
 )]
 pub struct UpdateArgs {
-    /// The server's id or the caller's.
-    #[arg(allow_hyphen_values = true)]
+    /// The server's id or the caller's; one that begins with - goes behind --.
     pub id: String,
     /// Message or content.
     #[command(flatten)]

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::FutureExt;
+use sqlx::Connection;
 use sqlx::Row;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteAutoVacuum;
@@ -102,12 +103,6 @@ fn failed(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     }
 }
 
-/// A pool that does not ask a connection whether it lives before each use: it is a file, and the question would cost two
-/// switches of threads.
-fn pool_options(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false)
-}
-
 impl SqliteCatalog {
     /// Opens or creates the catalog in `file` and brings its schema up to date.
     pub async fn open(file: &Path) -> Result<Self> {
@@ -122,7 +117,11 @@ impl SqliteCatalog {
             .pragma("trusted_schema", "OFF")
             .pragma("wal_autocheckpoint", "4000")
             .statement_cache_capacity(256);
-        let writer = pool_options(1)
+        // SQLite itself undoes a transaction whose commit fails on a full disk, and sqlx takes it for open ever after: such
+        // a connection is not used again.
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone().pragma("cache_size", "-16384"))
             .await
             .map_err(failed("opening"))?;
@@ -133,7 +132,10 @@ impl SqliteCatalog {
             )
             .with_source(source)
         })?;
-        let readers = pool_options(READERS)
+        // These never are in a transaction, and asking would cost two switches of threads.
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .test_before_acquire(false)
             .connect_with(options.read_only(true).create_if_missing(false).pragma("cache_size", "-4096"))
             .await
             .map_err(failed("opening"))?;
