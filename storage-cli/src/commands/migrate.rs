@@ -1,6 +1,8 @@
 //! `migrate`: moves what is old into colder tiers, or tells what would move. The server stops at the next safe step when
 //! the call ends, whether by Ctrl-C or because the connection broke; running it again continues.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde::Serialize;
 use storage_server::proto;
@@ -98,6 +100,17 @@ pub async fn run(args: &MigrateArgs, context: &mut Context) -> Result<()> {
             report.damaged
         )));
     }
+    Ok(())
+}
+
+/// Migrates, and deletes at once what that leaves behind: for a store of which nothing must be taken back.
+pub async fn migrate_and_sweep(store: &Store, request: proto::MigrateRequest) -> Result<()> {
+    let progress = migrate(store, request).await?;
+    if progress.damaged > 0 {
+        return Err(Failure::new(format!("{} objects could not be read back exactly.", progress.damaged)));
+    }
+    let sweep = proto::SweepRequest { grace: Some(wire::duration(Duration::ZERO)), dry_run: false };
+    let _ = store.all().admin.sweep(sweep).await?;
     Ok(())
 }
 

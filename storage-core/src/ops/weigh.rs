@@ -12,6 +12,7 @@ use crate::catalog::rows::TenantRow;
 use crate::error::Result;
 use crate::media::MediaClass;
 use crate::ops::read::moved_away;
+use crate::ops::survey::is_unreadable;
 use crate::pack::BlockTable;
 use crate::pack::EntryBody;
 use crate::pack::FrameKind;
@@ -84,7 +85,12 @@ async fn weigh_pack(store: &Arc<Store>, pack: Uuid, only: Option<Uuid>, weights:
         match entry.kind {
             FrameKind::Segment => segments.push(entry),
             FrameKind::Block => {
-                let table = store.head_at(pack, &entry).await?.block_table()?;
+                let table = match store.head_at(pack, &entry).await.and_then(|head| head.block_table()) {
+                    Ok(table) => table,
+                    // Nobody can tell whose its bytes are; a scrub tells of the damage.
+                    Err(error) if is_unreadable(&error) => continue,
+                    Err(error) => return Err(error),
+                };
                 weights.add_block(&table, u64::from(entry.bytes()));
                 classes.extend(table.entries.iter().flat_map(|entry| segments_of(&entry.body)));
             }

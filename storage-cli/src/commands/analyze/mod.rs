@@ -5,7 +5,6 @@ mod compare;
 mod report;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -14,7 +13,7 @@ use storage_server::proto;
 
 use crate::args::Target;
 use crate::commands::import::Producer;
-use crate::commands::migrate::migrate;
+use crate::commands::migrate::migrate_and_sweep;
 use crate::commands::stats;
 use crate::failure::Failure;
 use crate::failure::Result;
@@ -24,7 +23,6 @@ use crate::output::Output;
 use crate::output::note;
 use crate::progress;
 use crate::store::Store;
-use crate::wire;
 use crate::wire::TierName;
 
 /// Messages in flight between the mailbox and the engine.
@@ -122,7 +120,8 @@ async fn analyze(args: &AnalyzeArgs, store: &Store) -> Result<Analysis> {
     let counts = import(args, store).await?;
     let mut tiers = vec![stage("hot", store).await?];
     for (name, tier) in [("warm", TierName::Warm), ("cold", TierName::Cold), ("archive", TierName::Archive)] {
-        age(tier, store).await?;
+        let request = proto::MigrateRequest { to: tier.number(), ..proto::MigrateRequest::default() };
+        migrate_and_sweep(store, request).await?;
         tiers.push(stage(name, store).await?);
     }
     let (messages, logical_bytes) =
@@ -153,18 +152,6 @@ async fn import(args: &AnalyzeArgs, store: &Store) -> Result<Counts> {
     ingest::ingest(store, IN_FLIGHT, move |feed| producer.run(feed), tell).await?;
     bar.finish_and_clear();
     Ok(counts)
-}
-
-/// Moves everything into a tier and removes what it leaves behind.
-async fn age(tier: TierName, store: &Store) -> Result<()> {
-    let request = proto::MigrateRequest { to: tier.number(), ..proto::MigrateRequest::default() };
-    let progress = migrate(store, request).await?;
-    if progress.damaged > 0 {
-        return Err(Failure::new(format!("{} objects could not be read back exactly.", progress.damaged)));
-    }
-    let sweep = proto::SweepRequest { grace: Some(wire::duration(Duration::ZERO)), dry_run: false };
-    let _ = store.all().admin.sweep(sweep).await?;
-    Ok(())
 }
 
 async fn stage(tier: &'static str, store: &Store) -> Result<Stage> {

@@ -18,7 +18,7 @@ use storage_server::proto;
 
 use crate::args::KindFlag;
 use crate::args::Target;
-use crate::commands::migrate::migrate;
+use crate::commands::migrate::migrate_and_sweep;
 use crate::failure::Failure;
 use crate::failure::Result;
 use crate::ingest;
@@ -219,15 +219,8 @@ async fn compare(message: mailbox::Message, store: &Store) -> Result<()> {
 /// Migrates as if it were that much later, then sweeps without a grace period.
 async fn age(later: Duration, store: &Store) -> Result<()> {
     let as_of = wire::timestamp(SystemClock.now().plus(later));
-    let progress =
-        migrate(store, proto::MigrateRequest { as_of: Some(as_of), ..proto::MigrateRequest::default() })
-            .await?;
-    if progress.damaged > 0 {
-        return Err(Failure::new(format!("{} objects could not be read back exactly.", progress.damaged)));
-    }
-    let sweep = proto::SweepRequest { grace: Some(wire::duration(Duration::ZERO)), dry_run: false };
-    let _ = store.all().admin.sweep(sweep).await?;
-    Ok(())
+    let request = proto::MigrateRequest { as_of: Some(as_of), ..proto::MigrateRequest::default() };
+    migrate_and_sweep(store, request).await
 }
 
 fn since(began: Timestamp) -> String {

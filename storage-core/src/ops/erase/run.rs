@@ -159,13 +159,13 @@ impl Run<'_> {
         let mut left = 0;
         for tenant in tenants {
             let bases = self.store.catalog.unreferenced_bases(tenant).await?;
-            let hashes: HashSet<Sha256> = pending
-                .iter()
-                .filter(|row| row.tenant == tenant)
-                .flat_map(|row| row.hashes.clone())
-                .collect();
+            let ours: Vec<&ErasureRow> = pending.iter().filter(|row| row.tenant == tenant).collect();
+            // Where it is not known what an item had, it may be any of them.
+            let unknown = ours.iter().any(|row| row.hashes.is_empty());
+            let hashes: HashSet<Sha256> = ours.iter().flat_map(|row| row.hashes.clone()).collect();
             let rows = self.store.catalog.objects_by_key(tenant, &bases).await?;
-            left += rows.iter().filter(|row| hashes.contains(&row.sha256)).count() as u64;
+            let keeps = rows.iter().filter(|row| unknown || hashes.contains(&row.sha256));
+            left += keeps.count() as u64;
         }
         if left > 0 {
             self.report.damaged = left;
