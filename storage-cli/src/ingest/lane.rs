@@ -124,6 +124,7 @@ impl Lane {
         answers: &mut Streaming<proto::IngestResponse>,
     ) -> Result<Ended, Status> {
         let mut more = true;
+        let mut outgoing = Vec::with_capacity(self.window);
         loop {
             if self.refused > 0 && self.refused == self.in_flight.len() {
                 return Ok(Ended::Again(Status::unavailable("The store is not available. Try again later.")));
@@ -132,22 +133,23 @@ impl Lane {
                 return Ok(Ended::Done);
             }
             // After a refusal nothing new is sent: the store has enough to do.
-            let may_send = more && self.refused == 0 && self.in_flight.len() < self.window;
+            let room =
+                if more && self.refused == 0 { self.window.saturating_sub(self.in_flight.len()) } else { 0 };
             let queue = Arc::clone(&self.queue);
-            let next = async move { queue.lock().await.recv().await };
+            let next = async { queue.lock().await.recv_many(&mut outgoing, room).await };
+            // Answers come in bursts and make room for as many messages, which then leave the process in few pieces.
             tokio::select! {
+                biased;
                 answer = answers.message(), if !self.in_flight.is_empty() => match answer? {
                     Some(answer) => self.acknowledge(answer).await?,
                     None => return Ok(Ended::Again(Status::unavailable("The server ended the stream. Try again."))),
                 },
-                outgoing = next, if may_send => match outgoing {
-                    Some(outgoing) => {
-                        send(frames, self.next_id, &outgoing);
-                        let _ = self.in_flight.insert(self.next_id, outgoing);
-                        self.next_id += 1;
-                    }
-                    None => more = false,
-                },
+                taken = next, if room > 0 => more = taken > 0,
+            }
+            for outgoing in outgoing.drain(..) {
+                send(frames, self.next_id, &outgoing);
+                let _ = self.in_flight.insert(self.next_id, outgoing);
+                self.next_id += 1;
             }
         }
     }

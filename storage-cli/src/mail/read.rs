@@ -7,10 +7,11 @@ use std::io::BufReader;
 use std::io::Read;
 use std::path::Path;
 
+use crate::mail::ahead::Ahead;
+use crate::mail::ahead::Due;
 use crate::mail::mbox;
 use crate::mail::walk;
 use crate::mail::walk::MailFile;
-use crate::mail::walk::Met;
 use crate::output::human;
 
 /// A message above this is refused without a server's word: it would not fit into memory.
@@ -41,24 +42,37 @@ pub enum Found {
 
 /// Reads everything at `root` until `take` returns false; false then.
 pub fn messages(root: &Path, take: &mut dyn FnMut(Found) -> bool) -> bool {
+    let mut ahead = Ahead::default();
     let mut wanted = true;
     walk::walk(root, &mut |met| {
-        wanted = match met {
-            Met::Mail(file) => of_file(&file, take).unwrap_or_else(|error| {
-                take(Found::Failed(file.path.display().to_string(), format!("{error}.")))
-            }),
-            Met::Skipped => take(Found::Skipped),
-            Met::Failed(path, error) => take(Found::Failed(path.display().to_string(), format!("{error}."))),
-        };
+        wanted = ahead.push(met).is_none_or(|due| read(due, take));
         wanted
     });
+    while wanted && let Some(due) = ahead.pop() {
+        wanted = read(due, take);
+    }
     wanted
 }
 
-fn of_file(file: &MailFile, take: &mut dyn FnMut(Found) -> bool) -> io::Result<bool> {
+fn read(due: Due, take: &mut dyn FnMut(Found) -> bool) -> bool {
+    match due {
+        Due::Mail(file, opened) => {
+            opened.and_then(|(opened, length)| of_file(&file, opened, length, take)).unwrap_or_else(|error| {
+                take(Found::Failed(file.path.display().to_string(), format!("{error}.")))
+            })
+        }
+        Due::Skipped => take(Found::Skipped),
+        Due::Failed(path, error) => take(Found::Failed(path.display().to_string(), format!("{error}."))),
+    }
+}
+
+fn of_file(
+    file: &MailFile,
+    opened: File,
+    length: u64,
+    take: &mut dyn FnMut(Found) -> bool,
+) -> io::Result<bool> {
     let place = file.path.display().to_string();
-    let opened = File::open(&file.path)?;
-    let length = opened.metadata()?.len();
     if file.single {
         return Ok(take(whole(opened, length, place, file)?));
     }

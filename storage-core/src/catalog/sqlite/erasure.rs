@@ -19,6 +19,7 @@ use crate::catalog::sqlite::fields::get;
 use crate::catalog::sqlite::fields::get_uuid;
 use crate::catalog::sqlite::fields::kind_code;
 use crate::catalog::sqlite::fields::kind_of;
+use crate::catalog::sqlite::sweep::vacuum;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ids::DictionaryKey;
@@ -170,7 +171,7 @@ async fn retire(pool: &SqlitePool, dictionaries: &[DictionaryKey]) -> Result<()>
 
 /// Builds the file anew from the rows that are there. The planner's samples of values are made anew, too. Pages are
 /// zeroed before they are filled, so that nothing comes in through memory that was used before.
-async fn rewrite(pool: &SqlitePool) -> Result<()> {
+pub(super) async fn rewrite(pool: &SqlitePool) -> Result<()> {
     let sampled =
         sqlx::query("SELECT name FROM sqlite_schema WHERE name IN ('sqlite_stat3', 'sqlite_stat4')")
             .fetch_all(pool)
@@ -179,8 +180,8 @@ async fn rewrite(pool: &SqlitePool) -> Result<()> {
     if !sampled.is_empty() {
         let _ = sqlx::query("ANALYZE").execute(pool).await.map_err(failed("expunging"))?;
     }
-    for statement in ["PRAGMA secure_delete = ON", "VACUUM", "PRAGMA secure_delete = OFF"] {
-        let _ = sqlx::query(statement).execute(pool).await.map_err(failed("expunging"))?;
-    }
+    let _ = sqlx::query("PRAGMA secure_delete = ON").execute(pool).await.map_err(failed("expunging"))?;
+    vacuum(pool).await?;
+    let _ = sqlx::query("PRAGMA secure_delete = OFF").execute(pool).await.map_err(failed("expunging"))?;
     Ok(())
 }

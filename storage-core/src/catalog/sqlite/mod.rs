@@ -103,6 +103,25 @@ fn failed(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     }
 }
 
+/// Makes the file if there is none and brings its schema up to date, on a connection of its own: a new index is sorted in
+/// a file.
+async fn migrate(options: &SqliteConnectOptions) -> Result<()> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options.clone())
+        .await
+        .map_err(failed("opening"))?;
+    let migrated = sqlx::migrate!("src/catalog/migrations/sqlite").run(&pool).await.map_err(|source| {
+        Error::new(
+            Kind::FailedPrecondition,
+            "The catalog's schema could not be brought up to date. It may belong to a newer version.",
+        )
+        .with_source(source)
+    });
+    pool.close().await;
+    migrated
+}
+
 impl SqliteCatalog {
     /// Opens or creates the catalog in `file` and brings its schema up to date.
     pub async fn open(file: &Path) -> Result<Self> {
@@ -117,21 +136,18 @@ impl SqliteCatalog {
             .pragma("trusted_schema", "OFF")
             .pragma("wal_autocheckpoint", "4000")
             .statement_cache_capacity(256);
+        migrate(&options).await?;
+        // What a statement of many rows keeps to undo itself is as long as the pages it changes: in a file it would be
+        // written twice, and outside the data directory.
+        //
         // SQLite itself undoes a transaction whose commit fails on a full disk, and sqlx takes it for open ever after: such
         // a connection is not used again.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(options.clone().pragma("cache_size", "-16384"))
+            .connect_with(options.clone().pragma("cache_size", "-16384").pragma("temp_store", "MEMORY"))
             .await
             .map_err(failed("opening"))?;
-        sqlx::migrate!("src/catalog/migrations/sqlite").run(&writer).await.map_err(|source| {
-            Error::new(
-                Kind::FailedPrecondition,
-                "The catalog's schema could not be brought up to date. It may belong to a newer version.",
-            )
-            .with_source(source)
-        })?;
         // These never are in a transaction, and asking would cost two switches of threads.
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -383,5 +399,24 @@ impl Catalog for SqliteCatalog {
 
     fn close(&self) -> Answer<'_, ()> {
         self.shut().boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What single statements keep stays in memory, before and after the file was built anew.
+    #[tokio::test]
+    async fn statements_of_the_writer_make_no_files() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let catalog = SqliteCatalog::open(&dir.path().join("catalog.db")).await.expect("a catalog");
+        let kept_in_memory = || async {
+            let row = sqlx::query("PRAGMA temp_store").fetch_one(&catalog.writer).await.expect("an answer");
+            row.get::<i64, _>(0) == 2
+        };
+        assert!(kept_in_memory().await);
+        erasure::rewrite(&catalog.writer).await.expect("built anew");
+        assert!(kept_in_memory().await);
     }
 }

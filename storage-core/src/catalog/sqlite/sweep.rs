@@ -137,8 +137,16 @@ pub(super) async fn shrink(pool: &SqlitePool) -> Result<()> {
     .map_err(failed("shrinking"))?;
     let (pages, free): (i64, i64) = (get(&row, "pages")?, get(&row, "free")?);
     if pages <= PAGES_SMALL || free > pages / 10 {
-        let _ = sqlx::query("VACUUM").execute(pool).await.map_err(failed("shrinking"))?;
+        vacuum(pool).await?;
     }
     let _ = sqlx::query("PRAGMA optimize").execute(pool).await.map_err(failed("shrinking"))?;
     Ok(())
+}
+
+/// Builds the file anew. The copy is as long as the catalog and goes through a file, unlike what single statements keep.
+pub(super) async fn vacuum(pool: &SqlitePool) -> Result<()> {
+    let _ = sqlx::query("PRAGMA temp_store = FILE").execute(pool).await.map_err(failed("shrinking"))?;
+    let copied = sqlx::query("VACUUM").execute(pool).await.map_err(failed("shrinking"));
+    let _ = sqlx::query("PRAGMA temp_store = MEMORY").execute(pool).await.map_err(failed("shrinking"))?;
+    copied.map(|_| ())
 }
