@@ -15,6 +15,7 @@ pub enum DictCommand {
     /// Make new dictionaries from a tenant's mail.
     Train,
     /// List dictionaries, of one tenant if --tenant names it, and the built-in one, which small tenants share.
+    #[command(visible_alias = "list")]
     Ls,
 }
 

@@ -18,6 +18,7 @@ pub enum TenantCommand {
         name: String,
     },
     /// List all tenants.
+    #[command(visible_alias = "list")]
     Ls,
 }
 

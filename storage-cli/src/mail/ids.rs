@@ -9,7 +9,8 @@ const RULE: &[u8] = b"storage-cli import id 1";
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// The id of message `ordinal` (from 0) of the file at `path` in `source`: 22 characters of base64url, the first 16
-/// bytes of SHA-256 over the rule's name and the three values, each led by its length.
+/// bytes of SHA-256 over the rule's name and the three values, each led by its length. A `.` stands for a `-` at its
+/// beginning, so that no id looks like a flag.
 pub fn caller_id(source: &str, path: &[u8], ordinal: u64) -> String {
     let mut hash = Sha256::new();
     for field in [RULE, source.as_bytes(), path, &ordinal.to_le_bytes()] {
@@ -18,7 +19,11 @@ pub fn caller_id(source: &str, path: &[u8], ordinal: u64) -> String {
     }
     let digest: [u8; 32] = hash.finalize().into();
     let (id, _) = digest.split_at(16);
-    base64url(id)
+    let text = base64url(id);
+    match text.strip_prefix('-') {
+        Some(rest) => format!(".{rest}"),
+        None => text,
+    }
 }
 
 /// Base64 with the alphabet for URLs, without padding.
@@ -55,6 +60,14 @@ mod tests {
             assert_eq!(base64url(bytes.as_bytes()), text);
         }
         assert_eq!(base64url(&[0xfb, 0xff]), "-_8");
+    }
+
+    #[test]
+    fn no_id_looks_like_a_flag() {
+        let ids: Vec<String> = (0..1_000).map(|ordinal| caller_id("mail", b"box", ordinal)).collect();
+        assert!(ids.iter().all(|id| !id.starts_with('-')));
+        assert!(ids.iter().any(|id| id.starts_with('.')), "the case was met");
+        assert!(ids.iter().all(|id| id.len() == 22));
     }
 
     #[test]
