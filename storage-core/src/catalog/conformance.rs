@@ -75,12 +75,15 @@ mod tests {
 
     use futures::FutureExt;
     use sqlx::Connection;
+    use sqlx::Row;
     use sqlx::SqliteConnection;
     use tempfile::TempDir;
+    use uuid::Uuid;
 
     use super::Factory;
     use super::check;
     use super::fixture::Fixture;
+    use super::fixture::group;
     use super::fixture::id;
     use crate::catalog::Answer;
     use crate::catalog::Catalog;
@@ -182,7 +185,7 @@ mod tests {
             "UPDATE content_packs SET uuid = zeroblob(id)",
             "UPDATE email_messages SET bytes = -1",
             "UPDATE email_messages SET sha256 = x'00'",
-            "UPDATE email_messages SET campaign_id = x'00'",
+            "INSERT INTO external_ids VALUES (1, 1, x'00'); UPDATE email_messages SET campaign = 1",
             "UPDATE email_messages SET frame = 4294967296",
             "UPDATE email_messages SET pin = -1",
             "UPDATE email_messages SET labels = '{'",
@@ -210,5 +213,32 @@ mod tests {
             );
             fixture.catalog.close().await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn external_ids_go_with_their_last_item() {
+        let files = Files::new();
+        let fixture = super::fresh(&files).await;
+        let mut items = Vec::new();
+        for number in 1..=2 {
+            let mut item = fixture.item(number, &[], 0);
+            item.external.campaign = Some(Uuid::from_u128(5));
+            item.external.lead = Some(Uuid::from_u128(u128::from(number)));
+            items.push(item);
+        }
+        fixture.catalog.commit(&group(Vec::new(), items)).await.unwrap();
+        let url = format!("sqlite://{}", files.file(0).display());
+        let mut raw = SqliteConnection::connect(&url).await.unwrap();
+        let mut left = Vec::new();
+        for number in 1..=3 {
+            let row = sqlx::query("SELECT count(*) FROM external_ids").fetch_one(&mut raw).await.unwrap();
+            left.push(row.get::<i64, _>(0));
+            if number < 3 {
+                fixture.delete(number).await;
+            }
+        }
+        assert_eq!(left, [3, 2, 0]);
+        raw.close().await.unwrap();
+        fixture.catalog.close().await.unwrap();
     }
 }

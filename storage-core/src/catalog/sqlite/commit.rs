@@ -20,6 +20,7 @@ use crate::catalog::rows::NewObject;
 use crate::catalog::rows::ObjectRef;
 use crate::catalog::rows::Statistics;
 use crate::catalog::sqlite::erasure;
+use crate::catalog::sqlite::external;
 use crate::catalog::sqlite::failed;
 use crate::catalog::sqlite::fields::chunks;
 use crate::catalog::sqlite::fields::get;
@@ -135,8 +136,8 @@ async fn insert_objects(
     Ok((0..objects.len()).map(key).collect())
 }
 
-const INSERT_ITEMS: &str = "INSERT INTO email_messages (id, tenant_id, kind, uuid, caller_id, campaign_id, account_id, \
-     lead_id, message_id_hash, bytes, sha256, skeleton_bytes, pack_id, frame, entry, expires, hold, pin, labels) ";
+const INSERT_ITEMS: &str = "INSERT INTO email_messages (id, tenant_id, kind, uuid, caller_id, campaign, account, \
+     lead, message_id_hash, bytes, sha256, skeleton_bytes, pack_id, frame, entry, expires, hold, pin, labels) ";
 
 async fn insert_items(
     tx: &mut SqliteConnection,
@@ -144,6 +145,7 @@ async fn insert_items(
     first: i64,
     sums: &mut Increments,
 ) -> Result<()> {
+    let external = external::number(&mut *tx, items).await?;
     let numbered: Vec<(i64, &NewItem)> =
         items.iter().enumerate().map(|(i, item)| (offset(first, i), item)).collect();
     for chunk in chunks(&numbered) {
@@ -155,9 +157,9 @@ async fn insert_items(
                 .push_bind(kind_code(item.kind))
                 .push_bind(blob(item.id))
                 .push_bind(item.caller_id.clone())
-                .push_bind(item.external.campaign.map(blob))
-                .push_bind(item.external.account.map(blob))
-                .push_bind(item.external.lead.map(blob))
+                .push_bind(external.of(item.tenant, item.external.campaign))
+                .push_bind(external.of(item.tenant, item.external.account))
+                .push_bind(external.of(item.tenant, item.external.lead))
                 .push_bind(item.message_id_hash)
                 .push_bind(int(item.bytes))
                 .push_bind(item.sha256.0.to_vec())
@@ -272,7 +274,7 @@ async fn delete_item(
     sums: &mut Increments,
 ) -> Result<()> {
     let found = sqlx::query(
-        "SELECT m.id, m.bytes, m.skeleton_bytes, p.tier, cp.tier AS copy_tier, \
+        "SELECT m.id, m.campaign, m.account, m.lead, m.bytes, m.skeleton_bytes, p.tier, cp.tier AS copy_tier, \
          (SELECT coalesce(sum(o.bytes), 0) FROM email_content c JOIN content_objects o ON o.id = c.object_id \
           WHERE c.message_id = m.id) AS object_bytes \
          FROM email_messages m JOIN content_packs p ON p.id = m.pack_id \
@@ -309,6 +311,7 @@ async fn delete_item(
         .execute(&mut *tx)
         .await
         .map_err(failed("deleting"))?;
+    external::forget(&mut *tx, &row).await?;
     keep_gone(tx, delete).await?;
     audit(tx, delete.tenant, ("delete", Some(delete.id), None), at).await
 }

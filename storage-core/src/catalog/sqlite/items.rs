@@ -45,11 +45,14 @@ use crate::model::Sha256;
 /// Bytes of a hash in the index of objects.
 const HASH_PREFIX_BYTES: usize = 16;
 
-/// An item with its locations resolved.
+/// An item with its locations and external ids resolved.
 pub(super) const ITEM: &str = "SELECT m.*, p.uuid AS pack_uuid, p.tier AS pack_tier, \
-     cp.uuid AS copy_pack_uuid, cp.tier AS copy_pack_tier \
+     cp.uuid AS copy_pack_uuid, cp.tier AS copy_pack_tier, \
+     xc.uuid AS campaign_id, xa.uuid AS account_id, xl.uuid AS lead_id \
      FROM email_messages m JOIN content_packs p ON p.id = m.pack_id \
-     LEFT JOIN content_packs cp ON cp.id = m.copy_pack_id ";
+     LEFT JOIN content_packs cp ON cp.id = m.copy_pack_id \
+     LEFT JOIN external_ids xc ON xc.id = m.campaign LEFT JOIN external_ids xa ON xa.id = m.account \
+     LEFT JOIN external_ids xl ON xl.id = m.lead ";
 
 /// An object with its locations resolved.
 pub(super) const OBJECT: &str = "SELECT o.*, p.uuid AS pack_uuid, p.tier AS pack_tier, \
@@ -82,9 +85,9 @@ pub(super) fn item(row: &SqliteRow) -> Result<ItemRow> {
         id: get_uuid(row, "uuid")?,
         caller_id: get(row, "caller_id")?,
         external: ExternalIds {
-            campaign: get_uuid_opt(row, "campaign_id")?,
-            account: get_uuid_opt(row, "account_id")?,
-            lead: get_uuid_opt(row, "lead_id")?,
+            campaign: external_id(row, "campaign", "campaign_id")?,
+            account: external_id(row, "account", "account_id")?,
+            lead: external_id(row, "lead", "lead_id")?,
         },
         bytes: get_u64(row, "bytes")?,
         sha256: get_sha(row, "sha256")?,
@@ -96,6 +99,14 @@ pub(super) fn item(row: &SqliteRow) -> Result<ItemRow> {
         pin: get::<Option<i64>, _>(row, "pin")?.map(tier_of).transpose()?,
         labels: labels_of(get(row, "labels")?)?,
     })
+}
+
+/// The external id of a number, which must be there.
+fn external_id(row: &SqliteRow, number: &str, id: &str) -> Result<Option<Uuid>> {
+    match (get::<Option<i64>, _>(row, number)?, get_uuid_opt(row, id)?) {
+        (Some(_), None) => Err(corrupt(number)),
+        (_, id) => Ok(id),
+    }
 }
 
 pub(super) fn object(row: &SqliteRow, key: &str) -> Result<ObjectRow> {
@@ -253,12 +264,14 @@ pub(super) async fn list(
         let _ = sql.push(" AND m.uuid < ").push_bind(blob(uuid_v7_floor(until)));
     }
     for (column, value) in [
-        (" AND m.campaign_id = ", query.external.campaign),
-        (" AND m.account_id = ", query.external.account),
-        (" AND m.lead_id = ", query.external.lead),
+        (" AND m.campaign = ", query.external.campaign),
+        (" AND m.account = ", query.external.account),
+        (" AND m.lead = ", query.external.lead),
     ] {
         if let Some(id) = value {
-            let _ = sql.push(column).push_bind(blob(id));
+            let _ =
+                sql.push(column).push("(SELECT id FROM external_ids WHERE tenant_id = ").push_bind(tenant.0);
+            let _ = sql.push(" AND uuid = ").push_bind(blob(id)).push(")");
         }
     }
     if let Some(message_id) = &query.message_id {

@@ -8,6 +8,7 @@ mod commit;
 mod compact;
 mod dictionaries;
 mod erasure;
+mod external;
 mod fields;
 mod insight;
 mod integrity;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::AssertSqlSafe;
 use sqlx::SqlitePool;
 
 use crate::catalog::rows::PackRow;
@@ -127,20 +128,38 @@ pub(super) async fn prune(pool: &SqlitePool, before: Timestamp) -> Result<()> {
 /// Pages of a catalog that is small enough to be packed densely whenever there is a sweep (64 MiB).
 const PAGES_SMALL: i64 = 16 << 10;
 
-/// Rewrites the file where that is cheap or gives a tenth of it back. Index pages become dense, too.
+/// Rewrites the file where that is cheap, gives a tenth of it back, or was done when the file was four fifths as long:
+/// indexes that grow in no order leave a third of their pages empty, and become dense. How long the file was is kept in
+/// its `user_version`.
 pub(super) async fn shrink(pool: &SqlitePool) -> Result<()> {
+    let Size { pages, free, dense } = size(pool).await?;
+    if pages <= PAGES_SMALL || free > pages / 10 || pages / 5 * 4 > dense {
+        vacuum(pool).await?;
+        let dense = size(pool).await?.pages;
+        let note = AssertSqlSafe(format!("PRAGMA user_version = {dense}"));
+        let _ = sqlx::query(note).execute(pool).await.map_err(failed("shrinking"))?;
+    }
+    let _ = sqlx::query("PRAGMA optimize").execute(pool).await.map_err(failed("shrinking"))?;
+    Ok(())
+}
+
+/// Pages of the file.
+struct Size {
+    pages: i64,
+    free: i64,
+    /// When it was rewritten last.
+    dense: i64,
+}
+
+async fn size(pool: &SqlitePool) -> Result<Size> {
     let row = sqlx::query(
-        "SELECT (SELECT * FROM pragma_page_count) AS pages, (SELECT * FROM pragma_freelist_count) AS free",
+        "SELECT (SELECT * FROM pragma_page_count) AS pages, (SELECT * FROM pragma_freelist_count) AS free, \
+         (SELECT * FROM pragma_user_version) AS dense",
     )
     .fetch_one(pool)
     .await
     .map_err(failed("shrinking"))?;
-    let (pages, free): (i64, i64) = (get(&row, "pages")?, get(&row, "free")?);
-    if pages <= PAGES_SMALL || free > pages / 10 {
-        vacuum(pool).await?;
-    }
-    let _ = sqlx::query("PRAGMA optimize").execute(pool).await.map_err(failed("shrinking"))?;
-    Ok(())
+    Ok(Size { pages: get(&row, "pages")?, free: get(&row, "free")?, dense: get(&row, "dense")? })
 }
 
 /// Builds the file anew. The copy is as long as the catalog and goes through a file, unlike what single statements keep.
