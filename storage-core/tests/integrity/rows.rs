@@ -25,7 +25,10 @@ async fn every_edited_row_is_found_under_its_name() {
     let edits = [
         ("item-differs", "UPDATE email_messages SET caller_id = 'other' WHERE caller_id = 'one'"),
         ("item-differs", "UPDATE email_messages SET sha256 = zeroblob(32) WHERE caller_id = 'one'"),
-        ("item-differs", "UPDATE email_messages SET lead_id = zeroblob(16) WHERE caller_id = 'one'"),
+        (
+            "item-differs",
+            "INSERT INTO external_ids VALUES (9, 1, zeroblob(16)); UPDATE email_messages SET lead = 9 WHERE caller_id = 'one'",
+        ),
         ("item-differs", "UPDATE email_messages SET message_id_hash = 1 WHERE caller_id = 'one'"),
         ("item-differs", "UPDATE email_content SET file_name = 'x' WHERE part = 1 AND message_id = 1"),
         ("item-misplaced", "UPDATE email_messages SET entry = entry + 1 WHERE caller_id = 'two'"),

@@ -171,7 +171,7 @@ async fn retire(pool: &SqlitePool, dictionaries: &[DictionaryKey]) -> Result<()>
 
 /// Builds the file anew from the rows that are there. The planner's samples of values are made anew, too. Pages are
 /// zeroed before they are filled, so that nothing comes in through memory that was used before.
-pub(super) async fn rewrite(pool: &SqlitePool) -> Result<()> {
+async fn rewrite(pool: &SqlitePool) -> Result<()> {
     let sampled =
         sqlx::query("SELECT name FROM sqlite_schema WHERE name IN ('sqlite_stat3', 'sqlite_stat4')")
             .fetch_all(pool)

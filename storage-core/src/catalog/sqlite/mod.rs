@@ -14,6 +14,7 @@ mod insight;
 mod integrity;
 mod items;
 mod mend;
+mod open;
 mod packs;
 mod recoding;
 mod similar;
@@ -22,17 +23,10 @@ mod tiering;
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use futures::FutureExt;
-use sqlx::Connection;
 use sqlx::Row;
 use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteAutoVacuum;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::sqlite::SqliteJournalMode;
-use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::sqlite::SqliteSynchronous;
 use uuid::Uuid;
 
 use crate::catalog::Answer;
@@ -71,12 +65,6 @@ use crate::model::ListQuery;
 use crate::model::Sha256;
 use crate::pack::RecodedBytes;
 
-/// Connections for look-ups. Each is a thread with a page cache of its own.
-const READERS: u32 = 3;
-
-/// How long a statement waits for another process's lock (a backup tool, a person with the `sqlite3` shell).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// The catalog in a SQLite file.
 #[derive(Debug)]
 pub struct SqliteCatalog {
@@ -104,58 +92,10 @@ fn failed(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
     }
 }
 
-/// Makes the file if there is none and brings its schema up to date, on a connection of its own: a new index is sorted in
-/// a file.
-async fn migrate(options: &SqliteConnectOptions) -> Result<()> {
-    let pool = SqlitePoolOptions::new()
-        .max_connections(1)
-        .connect_with(options.clone())
-        .await
-        .map_err(failed("opening"))?;
-    let migrated = sqlx::migrate!("src/catalog/migrations/sqlite").run(&pool).await.map_err(|source| {
-        Error::new(
-            Kind::FailedPrecondition,
-            "The catalog's schema could not be brought up to date. It may belong to a newer version.",
-        )
-        .with_source(source)
-    });
-    pool.close().await;
-    migrated
-}
-
 impl SqliteCatalog {
     /// Opens or creates the catalog in `file` and brings its schema up to date.
     pub async fn open(file: &Path) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .auto_vacuum(SqliteAutoVacuum::None)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .pragma("trusted_schema", "OFF")
-            .pragma("wal_autocheckpoint", "4000")
-            .statement_cache_capacity(256);
-        migrate(&options).await?;
-        // What a statement of many rows keeps to undo itself is as long as the pages it changes: in a file it would be
-        // written twice, and outside the data directory.
-        //
-        // SQLite itself undoes a transaction whose commit fails on a full disk, and sqlx takes it for open ever after: such
-        // a connection is not used again.
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(options.clone().pragma("cache_size", "-16384").pragma("temp_store", "MEMORY"))
-            .await
-            .map_err(failed("opening"))?;
-        // These never are in a transaction, and asking would cost two switches of threads.
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .test_before_acquire(false)
-            .connect_with(options.read_only(true).create_if_missing(false).pragma("cache_size", "-4096"))
-            .await
-            .map_err(failed("opening"))?;
+        let (writer, readers) = open::pools(file).await?;
         Ok(Self { writer, readers, file: file.to_owned(), keys: commit::Keys::default() })
     }
 
@@ -400,24 +340,5 @@ impl Catalog for SqliteCatalog {
 
     fn close(&self) -> Answer<'_, ()> {
         self.shut().boxed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What single statements keep stays in memory, before and after the file was built anew.
-    #[tokio::test]
-    async fn statements_of_the_writer_make_no_files() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let catalog = SqliteCatalog::open(&dir.path().join("catalog.db")).await.expect("a catalog");
-        let kept_in_memory = || async {
-            let row = sqlx::query("PRAGMA temp_store").fetch_one(&catalog.writer).await.expect("an answer");
-            row.get::<i64, _>(0) == 2
-        };
-        assert!(kept_in_memory().await);
-        erasure::rewrite(&catalog.writer).await.expect("built anew");
-        assert!(kept_in_memory().await);
     }
 }
