@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::AssertSqlSafe;
 use sqlx::SqlitePool;
 
 use crate::catalog::rows::PackRow;
@@ -129,32 +128,43 @@ pub(super) async fn prune(pool: &SqlitePool, before: Timestamp) -> Result<()> {
 const PAGES_SMALL: i64 = 16 << 10;
 
 /// Rewrites the file where that is cheap, gives a tenth of it back, or was done when the file was four fifths as long:
-/// indexes that grow in no order leave a third of their pages empty, and become dense. How long the file was is kept in
-/// its `user_version`.
+/// indexes that grow in no order leave a third of their pages empty, and become dense.
 pub(super) async fn shrink(pool: &SqlitePool) -> Result<()> {
-    let Size { pages, free, dense } = size(pool).await?;
-    if pages <= PAGES_SMALL || free > pages / 10 || pages / 5 * 4 > dense {
+    if size(pool).await?.is_worth_it() {
         vacuum(pool).await?;
-        let dense = size(pool).await?.pages;
-        let note = AssertSqlSafe(format!("PRAGMA user_version = {dense}"));
-        let _ = sqlx::query(note).execute(pool).await.map_err(failed("shrinking"))?;
+        let pages = size(pool).await?.pages;
+        let _ = sqlx::query(
+            "INSERT INTO catalog_marks (name, value) VALUES ('dense', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+        )
+        .bind(pages)
+        .execute(pool)
+        .await
+        .map_err(failed("shrinking"))?;
     }
     let _ = sqlx::query("PRAGMA optimize").execute(pool).await.map_err(failed("shrinking"))?;
     Ok(())
 }
 
 /// Pages of the file.
+#[derive(Debug, Clone, Copy)]
 struct Size {
     pages: i64,
     free: i64,
-    /// When it was rewritten last.
+    /// When it was rewritten last; 0 if never.
     dense: i64,
+}
+
+impl Size {
+    fn is_worth_it(self) -> bool {
+        let Self { pages, free, dense } = self;
+        pages <= PAGES_SMALL || free > pages / 10 || pages / 5 * 4 > dense
+    }
 }
 
 async fn size(pool: &SqlitePool) -> Result<Size> {
     let row = sqlx::query(
         "SELECT (SELECT * FROM pragma_page_count) AS pages, (SELECT * FROM pragma_freelist_count) AS free, \
-         (SELECT * FROM pragma_user_version) AS dense",
+         (SELECT coalesce(max(value), 0) FROM catalog_marks WHERE name = 'dense') AS dense",
     )
     .fetch_one(pool)
     .await
@@ -168,4 +178,22 @@ pub(super) async fn vacuum(pool: &SqlitePool) -> Result<()> {
     let copied = sqlx::query("VACUUM").execute(pool).await.map_err(failed("shrinking"));
     let _ = sqlx::query("PRAGMA temp_store = MEMORY").execute(pool).await.map_err(failed("shrinking"))?;
     copied.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PAGES_SMALL;
+    use super::Size;
+
+    #[test]
+    fn a_file_is_rewritten_where_that_gives_something() {
+        let large = 10 * PAGES_SMALL;
+        let worth_it = |pages, free, dense| Size { pages, free, dense }.is_worth_it();
+        assert!(worth_it(PAGES_SMALL, 0, PAGES_SMALL), "a small one at once");
+        assert!(worth_it(large, 0, 0), "it never was");
+        assert!(worth_it(large, large / 9, large), "a tenth is free");
+        assert!(worth_it(large, 0, large / 2), "it has grown");
+        assert!(!worth_it(large, large / 20, large), "it is dense");
+        assert!(!worth_it(large, 0, large / 10 * 9), "it has grown by little");
+    }
 }

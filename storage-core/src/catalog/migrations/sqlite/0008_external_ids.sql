@@ -32,3 +32,12 @@ ALTER TABLE email_messages DROP COLUMN lead_id;
 CREATE INDEX email_messages_by_campaign ON email_messages (campaign) WHERE campaign IS NOT NULL;
 CREATE INDEX email_messages_by_account ON email_messages (account) WHERE account IS NOT NULL;
 CREATE INDEX email_messages_by_lead ON email_messages (lead) WHERE lead IS NOT NULL;
+
+-- dense: pages of the file when it was rewritten last.
+CREATE TABLE marks (
+    name  TEXT PRIMARY KEY CHECK (name IN ('sequence', 'dense')),
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO marks SELECT * FROM catalog_marks;
+DROP TABLE catalog_marks;
+ALTER TABLE marks RENAME TO catalog_marks;
