@@ -16,7 +16,9 @@ use storage_core::mime::Skeleton;
 use storage_core::mime::SplitLimits;
 use storage_core::mime::split;
 use storage_core::model::Sha256;
+
 use storage_core::pack::TransformId;
+use storage_core::pack::arrange::arrange;
 use storage_core::recode;
 use storage_core::recode::Limits;
 use storage_core::similarity::Base;
@@ -87,6 +89,16 @@ fn encoded(codec: &Codec) -> Vec<Vec<u8>> {
         [&[low, middle, high], codec.encode(text).unwrap().as_slice()].concat()
     };
     texts().iter().map(one).collect()
+}
+
+/// Arranged streams of short messages behind their stated lengths.
+pub(crate) fn arranged() -> Vec<Vec<u8>> {
+    let one = |messages: &[Vec<u8>]| {
+        let units: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        let length = u16::try_from(units.iter().map(|unit| unit.len()).sum::<usize>()).ok()?;
+        Some([&length.to_le_bytes(), arrange(&units).unwrap().as_slice()].concat())
+    };
+    mail().chunks(3).filter_map(one).collect()
 }
 
 pub(crate) fn lz4() -> Vec<Vec<u8>> {

@@ -175,6 +175,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn callers_ids_of_an_older_version_are_found() {
+        let files = Files::new();
+        let fixture = super::fresh(&files).await;
+        for number in [1, 2] {
+            fixture.add(number).await;
+        }
+        fixture.catalog.close().await.unwrap();
+        let url = format!("sqlite://{}", files.file(0).display());
+        let mut raw = SqliteConnection::connect(&url).await.unwrap();
+        let usual = "tz3IPgK8DrpyxaXfoijlqA";
+        for sql in [
+            "UPDATE email_messages SET caller_hash = NULL, caller_key = NULL",
+            "UPDATE email_messages SET caller_id = 'tz3IPgK8DrpyxaXfoijlqA' WHERE caller_id = 'caller 1'",
+            "PRAGMA user_version = 0",
+        ] {
+            let _ = sqlx::query(sql).execute(&mut raw).await.unwrap();
+        }
+        raw.close().await.unwrap();
+        let catalog = files.reopened().await.unwrap();
+        for caller in [usual, "caller 2"] {
+            let ids = [caller.to_owned()];
+            let found = catalog.items_by_caller_id(fixture.tenant, ItemKind::Message, &ids).await.unwrap();
+            let found: Vec<Option<String>> = found.into_iter().map(|row| row.caller_id).collect();
+            assert_eq!(found, [Some(caller.to_owned())]);
+        }
+        catalog.close().await.unwrap();
+        let mut raw = SqliteConnection::connect(&url).await.unwrap();
+        let sql = "SELECT caller_key FROM email_messages WHERE caller_id IS NULL";
+        let key: Vec<u8> = sqlx::query_scalar(sql).fetch_one(&mut raw).await.unwrap();
+        assert_eq!(key.len(), 16, "it is kept as what it stands for");
+    }
+
+    #[tokio::test]
     async fn impossible_values_are_corrupt() {
         let changes = [
             "UPDATE tenants SET uuid = zeroblob(id)",
@@ -186,6 +219,7 @@ mod tests {
             "UPDATE email_messages SET bytes = -1",
             "UPDATE email_messages SET sha256 = x'00'",
             "INSERT INTO external_ids VALUES (1, 1, x'00'); UPDATE email_messages SET campaign = 1",
+            "UPDATE email_messages SET caller_key = x'00'",
             "UPDATE email_messages SET frame = 4294967296",
             "UPDATE email_messages SET pin = -1",
             "UPDATE email_messages SET labels = '{'",

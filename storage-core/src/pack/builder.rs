@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::codec::Codec;
 use crate::error::Result;
 use crate::model::Sha256;
+use crate::pack::arrange;
 use crate::pack::block::kind;
 use crate::pack::encoded::Draft;
 use crate::pack::encoded::EncodedFrame;
@@ -22,6 +23,9 @@ use crate::pack::table::TableWriter;
 use crate::pack::wire::length;
 use crate::pack::wire::put_varint;
 
+/// The zstd level that tells whether an arrangement is worth it.
+const QUICK_LEVEL: i32 = 3;
+
 /// A block being filled.
 #[derive(Debug)]
 pub struct BlockBuilder {
@@ -29,7 +33,10 @@ pub struct BlockBuilder {
     fields: Fields,
     table: TableWriter,
     stream: Vec<u8>,
+    /// Where each entry ends in the stream.
+    ends: Vec<usize>,
     entries: u32,
+    arranged: bool,
 }
 
 impl BlockBuilder {
@@ -40,7 +47,14 @@ impl BlockBuilder {
 
     /// An empty block that carries on the unknown fields of the frame it replaces.
     pub fn with_fields(tenant: Uuid, fields: Fields) -> Self {
-        Self { tenant, fields, table: TableWriter::default(), stream: Vec::new(), entries: 0 }
+        let (table, stream) = (TableWriter::default(), Vec::new());
+        Self { tenant, fields, table, stream, ends: Vec::new(), entries: 0, arranged: false }
+    }
+
+    /// Puts the bytes of the entries into another order before they are compressed, where that is smaller. For
+    /// skeletons.
+    pub fn arrange(&mut self) {
+        self.arranged = true;
     }
 
     /// Adds a message with its skeleton, or a content with an empty one; its number among the entries. A part
@@ -92,15 +106,30 @@ impl BlockBuilder {
 
     /// The frame. Either codec gives way to none where it gains nothing.
     pub fn finish(self, table: &Codec, stream: &Codec) -> Result<EncodedFrame> {
-        let draft =
-            Draft { kind: FrameKind::Block, tenant: self.tenant, fields: self.fields, table: self.table };
+        let arranged = if self.arranged { self.worthwhile()? } else { None };
+        let (tenant, fields) = (self.tenant, self.fields);
+        let draft = Draft { kind: FrameKind::Block, tenant, fields, table: self.table, arranged };
         draft.finish(table, &self.stream, stream)
+    }
+
+    /// The arranged stream, if a quick try says that it compresses better.
+    fn worthwhile(&self) -> Result<Option<Vec<u8>>> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let units =
+            starts.zip(&self.ends).map(|(start, end)| self.stream.get(start..*end).unwrap_or_default());
+        let Some(arranged) = arrange::arrange(&units.collect::<Vec<_>>()) else {
+            return Ok(None);
+        };
+        let quick = Codec::Zstd { level: QUICK_LEVEL };
+        let smaller = quick.encode(&arranged)?.len() < quick.encode(&self.stream)?.len();
+        Ok(smaller.then_some(arranged))
     }
 
     fn push(&mut self, kind: u64, bytes: &[u8], write: impl FnOnce(&mut Body<'_>)) -> u32 {
         put_varint(&mut self.table.coded, kind);
         self.table.push(write);
         self.stream.extend_from_slice(bytes);
+        self.ends.push(self.stream.len());
         let number = self.entries;
         self.entries = self.entries.saturating_add(1);
         number

@@ -6,12 +6,15 @@ use uuid::Uuid;
 
 use crate::codec::Codec;
 use crate::codec::CodecId;
+use crate::codec::Encoded;
 use crate::codec::smallest;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Result;
+use crate::pack::arrange;
 use crate::pack::counters::RecodedBytes;
 use crate::pack::fields::Fields;
+use crate::pack::frame::FIELD_ARRANGEMENT;
 use crate::pack::frame::FIELD_DICTIONARY;
 use crate::pack::frame::FIELD_FORM;
 use crate::pack::frame::Frame;
@@ -32,6 +35,7 @@ use crate::pack::records::TenantRecord;
 use crate::pack::records::Tombstone;
 use crate::pack::table::Record;
 use crate::pack::table::TableWriter;
+use crate::pack::wire::length;
 
 /// A frame that is ready to be placed in a pack.
 #[derive(Debug, Clone)]
@@ -125,6 +129,8 @@ pub(super) struct Draft {
     pub(super) tenant: Uuid,
     pub(super) fields: Fields,
     pub(super) table: TableWriter,
+    /// The stream as it is compressed, where that is another arrangement of it.
+    pub(super) arranged: Option<Vec<u8>>,
 }
 
 impl Draft {
@@ -133,18 +139,22 @@ impl Draft {
         for record in records {
             table.push(|body| record.write(body));
         }
-        Self { kind, tenant, fields: Fields::default(), table }
+        Self { kind, tenant, fields: Fields::default(), table, arranged: None }
     }
 
     pub(super) fn finish(self, table_codec: &Codec, stream: &[u8], codec: &Codec) -> Result<EncodedFrame> {
         if table_codec.dictionary().is_some() {
             return Err(Error::internal("a table is never encoded with a dictionary"));
         }
-        let Self { kind, tenant, mut fields, table } = self;
+        let Self { kind, tenant, mut fields, table, arranged } = self;
         check_table(&table)?;
         let rows = smallest(&table.coded, std::slice::from_ref(table_codec))?;
-        let stored = smallest(stream, std::slice::from_ref(codec))?;
+        let (stored, arranged_bytes) = stored_stream(stream, arranged.as_deref(), codec)?;
         fields.remove(FIELD_DICTIONARY);
+        fields.remove(FIELD_ARRANGEMENT);
+        if let Some(bytes) = arranged_bytes {
+            fields.insert(FIELD_ARRANGEMENT, Bytes::from(arrange::field(bytes)));
+        }
         if let Some(dictionary) = codec.dictionary().filter(|_| stored.codec == codec.id()) {
             fields.insert(FIELD_DICTIONARY, Bytes::copy_from_slice(dictionary.id().as_bytes()));
         }
@@ -173,6 +183,21 @@ impl Draft {
         let bytes = [fixed.as_slice(), &field_bytes, &table_section, &*stored.bytes].concat();
         Ok(EncodedFrame { header, bytes })
     }
+}
+
+/// A stream as it is stored, and the bytes of its arranged form where that is what was compressed.
+fn stored_stream<'a>(
+    stream: &'a [u8],
+    arranged: Option<&'a [u8]>,
+    codec: &Codec,
+) -> Result<(Encoded<'a>, Option<u64>)> {
+    if let Some(arranged) = arranged {
+        let stored = smallest(arranged, std::slice::from_ref(codec))?;
+        if stored.codec != CodecId::NONE && stored.bytes.len() < stream.len() {
+            return Ok((stored, Some(length(arranged))));
+        }
+    }
+    Ok((smallest(stream, std::slice::from_ref(codec))?, None))
 }
 
 /// The fixed header with ordinal and checksum still 0.

@@ -12,6 +12,7 @@ use crate::codec::decode;
 use crate::codec::decode_alone;
 use crate::error::Error;
 use crate::error::Result;
+use crate::pack::arrange;
 use crate::pack::block::BlockTable;
 use crate::pack::counters::RecodedBytes;
 use crate::pack::fields::Fields;
@@ -38,6 +39,9 @@ pub(super) const FIELD_DICTIONARY: u64 = 2;
 
 /// The tag of the form of a segment's stream among the header's fields.
 pub(super) const FIELD_FORM: u64 = 12;
+
+/// The tag of the arrangement of a block's stream among the header's fields.
+pub(super) const FIELD_ARRANGEMENT: u64 = 14;
 
 /// Offsets, each derived from the one before.
 pub(super) mod at {
@@ -203,9 +207,22 @@ impl FrameHeader {
         }
     }
 
+    /// What the codec of a block's stream decodes to, where that is an arranged stream.
+    pub fn arranged_bytes(&self) -> Result<Option<u32>> {
+        match self.fields.get(FIELD_ARRANGEMENT).filter(|_| self.kind == FrameKind::Block) {
+            Some(value) => arrange::parse(value).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Fields with an even tag change how the sections are read: an unknown one forbids it.
     fn check_readable(&self) -> Result<()> {
-        let known = |tag| tag == FIELD_DICTIONARY || (tag == FIELD_FORM && self.kind == FrameKind::Segment);
+        let known = |tag| match tag {
+            FIELD_DICTIONARY => true,
+            FIELD_FORM => self.kind == FrameKind::Segment,
+            FIELD_ARRANGEMENT => self.kind == FrameKind::Block,
+            _ => false,
+        };
         let strange = self.fields.iter().find(|field| field.tag % 2 == 0 && !known(field.tag));
         strange.map_or(Ok(()), |field| Err(unknown("frame field", field.tag)))
     }
@@ -363,8 +380,9 @@ impl Frame {
     pub fn stream(&self, dictionary: Option<&Dictionary>) -> Result<Bytes> {
         let header = self.header();
         header.check_readable()?;
-        let decoded_bytes = header.stream_decoded as usize;
-        if header.stream_codec == CodecId::NONE && self.stored.len() == decoded_bytes {
+        let arranged = header.arranged_bytes()?;
+        let decoded_bytes = arranged.unwrap_or(header.stream_decoded) as usize;
+        if header.stream_codec == CodecId::NONE && arranged.is_none() && self.stored.len() == decoded_bytes {
             return Ok(self.stored.clone());
         }
         let needed = header.stream_codec == CodecId::ZSTD_DICTIONARY;
@@ -376,6 +394,10 @@ impl Frame {
             return Err(Error::internal("a stream was decoded with another dictionary than its frame names"));
         }
         let dictionary = dictionary.filter(|_| needed);
-        Ok(Bytes::from(decode(header.stream_codec, &self.stored, decoded_bytes, dictionary)?))
+        let decoded = decode(header.stream_codec, &self.stored, decoded_bytes, dictionary)?;
+        match arranged {
+            Some(_) => arrange::restore(&decoded, header.stream_decoded as usize).map(Bytes::from),
+            None => Ok(Bytes::from(decoded)),
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! returns bytes, and knows neither backends nor the catalog. Everything read is hostile until its checksum and
 //! its lengths have been checked; what does not fit is an error, never a panic and never other bytes.
 
+pub mod arrange;
 mod block;
 mod builder;
 mod counters;

@@ -92,8 +92,8 @@ async fn a_dictionary_that_has_drifted_is_followed_by_another_and_goes_when_noth
     assert_eq!(first.len(), 1);
     let mut rng = Rng::new(2);
     let others: Vec<String> = (0..150).map(|_| rng.hex(1_000)).collect();
-    let put_others = async |shelf: &mut Shelf, count: usize| {
-        let mut rng = Rng::new(3);
+    let put_others = async |shelf: &mut Shelf, seed: u64, count: usize| {
+        let mut rng = Rng::new(seed);
         for _ in 0..count {
             let mut message = format!("Subject: {}\r\n\r\n", rng.hex(8));
             for _ in 0..10 {
@@ -105,14 +105,14 @@ async fn a_dictionary_that_has_drifted_is_followed_by_another_and_goes_when_noth
         }
         shelf.migrate_to(Tier::Archive).await;
     };
-    put_others(&mut shelf, 40).await;
+    put_others(&mut shelf, 3, 40).await;
     let report = shelf.compact(CompactOptions::default()).await;
     assert_eq!(report.dictionaries_made, 0, "too little came since to try it: {report:?}");
-    put_others(&mut shelf, 150).await;
+    put_others(&mut shelf, 4, 150).await;
     let report = shelf.compact(CompactOptions::default()).await;
     assert_eq!(report.dictionaries_made, 1, "{report:?}");
     shelf.sweep().await;
-    put_others(&mut shelf, 30).await;
+    put_others(&mut shelf, 5, 30).await;
     let rows = shelf.engine.dictionaries(None).await.unwrap();
     let told: Vec<_> = rows.iter().map(|row| (row.version, row.state.as_str())).collect();
     assert_eq!(told, [(1, "retired"), (2, "active")]);

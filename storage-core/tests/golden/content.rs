@@ -99,6 +99,27 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
+/// Skeletons of messages with signatures, ids that come once and again, the codes of arranged streams, and without a body.
+pub(crate) fn signed() -> Vec<Vec<u8>> {
+    let noise = noise(96 * 24);
+    let signed = |number: usize, random: &[u8]| {
+        let (signature, id) = random.split_at(80);
+        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(
+            "DKIM-Signature: v=1; a=rsa-sha256; d=mail.example; s=a;\r\n b={};\r\nMessage-ID: <{hex}@mail.example>\r\n\
+             References: <00112233445566778899aabbccddeeff@mail.example>\r\nSubject: Letter {number}\r\n\r\n\
+             The usual words of letter {number}, \r\n\r\nand no more than these.\r\n",
+            base64(signature)
+        )
+    };
+    let mut messages: Vec<Vec<u8>> =
+        (0..).zip(noise.chunks(96)).map(|(number, random)| signed(number, random).into_bytes()).collect();
+    messages.push(b"Subject: \xf8\xf9\xfa\xfb\n\n\xfa\xf8\n\n".to_vec());
+    messages.push(b"Subject: No body\n".to_vec());
+    let skeleton = |bytes: &Vec<u8>| split(bytes, SplitLimits::default()).expect("a message").split.skeleton;
+    messages.iter().map(skeleton).collect()
+}
+
 fn part(object: Sha256, index: u32) -> PartRecord {
     PartRecord {
         index,

@@ -45,6 +45,7 @@ pub(crate) fn all() -> Vec<Golden> {
         golden("codecs", pack(5, Origin::Rewrite, Tier::Archive, codecs()), false),
         golden("segments", pack(6, Origin::Rewrite, Tier::Cold, large(&Codec::Zstd { level: 9 })), false),
         golden("torn", torn(), true),
+        golden("arranged", pack(8, Origin::Rewrite, Tier::Archive, arranged()), false),
     ]
 }
 
@@ -159,6 +160,23 @@ fn codecs() -> Vec<EncodedFrame> {
     frames.push(tombstone_frame(TENANT, &content::tombstones(), &Codec::Zstd { level: 9 }).expect("a frame"));
     frames.push(policy_frame(OTHER, &content::policies(), &Codec::Gzip { level: 9 }).expect("a frame"));
     frames
+}
+
+/// Skeletons in arranged streams, with and without a dictionary.
+fn arranged() -> Vec<EncodedFrame> {
+    let dictionary = content::raw_dictionary();
+    let record = content::dictionary_record(dictionary.id(), dictionary.kind());
+    let zstd = Codec::Zstd { level: 19 };
+    let block = |codec: &Codec| {
+        let mut block = BlockBuilder::new(TENANT);
+        for (number, skeleton) in (1..).zip(content::signed()) {
+            let _message = block.push_message(&content::bare_record(number), &skeleton);
+        }
+        block.arrange();
+        block.finish(&zstd, codec).expect("a block")
+    };
+    let frame = dictionary_frame(TENANT, &record, dictionary.bytes(), &zstd).expect("a frame");
+    vec![block(&zstd), frame, block(&with(dictionary))]
 }
 
 fn with(dictionary: Arc<Dictionary>) -> Codec {

@@ -34,8 +34,9 @@ use crate::store::text;
 /// What two catalogs must agree on. Keys, states of packs, access counts, jobs, audits and copies are not among it.
 const QUESTIONS: [&str; 8] = [
     "SELECT json_array(hex(uuid), name, policy, created) FROM tenants ORDER BY 1",
-    "SELECT json_array(hex(t.uuid), m.kind, hex(m.uuid), caller_id, hex(xc.uuid), hex(xa.uuid), hex(xl.uuid), \
-     message_id_hash, bytes, hex(sha256), skeleton_bytes, expires, hold, pin, labels, p.tier) FROM email_messages m \
+    "SELECT json_array(hex(t.uuid), m.kind, hex(m.uuid), caller_id, hex(caller_key), caller_hash, hex(xc.uuid), \
+     hex(xa.uuid), hex(xl.uuid), message_id_hash, bytes, hex(sha256), skeleton_bytes, expires, hold, pin, labels, \
+     p.tier) FROM email_messages m \
      JOIN tenants t ON t.id = m.tenant_id JOIN content_packs p ON p.id = m.pack_id \
      LEFT JOIN external_ids xc ON xc.id = m.campaign LEFT JOIN external_ids xa ON xa.id = m.account \
      LEFT JOIN external_ids xl ON xl.id = m.lead ORDER BY 1",

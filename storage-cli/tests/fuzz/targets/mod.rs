@@ -23,12 +23,14 @@ const fn target(name: &'static str, corpus: fn() -> Vec<Vec<u8>>, run: fn(&[u8])
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 22] = [
+pub(crate) const TARGETS: [Target; 24] = [
     target("pack", corpus::packs, packs::pack),
     target("pack-sealed", corpus::packs, packs::pack_sealed),
     target("pack-scan", corpus::packs, packs::scan),
     target("inspect", corpus::packs, packs::inspect),
     target("tables", corpus::tables, packs::tables),
+    target("arranged", corpus::arranged, packs::arranged),
+    target("arrange", corpus::skeletons, packs::arrange),
     target("lz4", corpus::lz4, codecs::lz4),
     target("gzip", corpus::gzip, codecs::gzip),
     target("zstd", corpus::zstd, codecs::zstd),

@@ -14,6 +14,7 @@ use storage_core::pack::PackName;
 use storage_core::pack::PackWriter;
 use storage_core::pack::ScanDepth;
 use storage_core::pack::Scanner;
+use storage_core::pack::arrange as order;
 use uuid::Uuid;
 
 use crate::seal;
@@ -27,6 +28,25 @@ fn expected(error: &Error) {
 #[track_caller]
 fn settle<T>(result: Result<T>) -> Option<T> {
     result.inspect_err(expected).ok()
+}
+
+/// An arranged stream; the first two bytes say what length is claimed for it.
+pub(crate) fn arranged(input: &[u8]) {
+    let Some((length, bytes)) = input.split_first_chunk() else {
+        return;
+    };
+    let length = usize::from(u16::from_le_bytes(*length));
+    if let Some(restored) = settle(order::restore(bytes, length)) {
+        assert_eq!(restored.len(), length);
+    }
+}
+
+/// Anything, cut into units at every NUL: it comes back.
+pub(crate) fn arrange(input: &[u8]) {
+    let units: Vec<&[u8]> = input.split(|byte| *byte == 0).collect();
+    let stream = units.concat();
+    let arranged = order::arrange(&units).expect("whatever is arranged can be restored");
+    assert!(order::restore(&arranged, stream.len()).expect("it was proved") == stream);
 }
 
 fn range(bytes: &[u8], offset: u64, length: u64) -> Bytes {

@@ -19,6 +19,7 @@ use crate::catalog::rows::NewItem;
 use crate::catalog::rows::NewObject;
 use crate::catalog::rows::ObjectRef;
 use crate::catalog::rows::Statistics;
+use crate::catalog::sqlite::callers;
 use crate::catalog::sqlite::erasure;
 use crate::catalog::sqlite::external;
 use crate::catalog::sqlite::failed;
@@ -137,7 +138,8 @@ async fn insert_objects(
 }
 
 const INSERT_ITEMS: &str = "INSERT INTO email_messages (id, tenant_id, kind, uuid, caller_id, campaign, account, \
-     lead, message_id_hash, bytes, sha256, skeleton_bytes, pack_id, frame, entry, expires, hold, pin, labels) ";
+     lead, message_id_hash, bytes, sha256, skeleton_bytes, pack_id, frame, entry, expires, hold, pin, labels, \
+     caller_key, caller_hash) ";
 
 async fn insert_items(
     tx: &mut SqliteConnection,
@@ -151,12 +153,13 @@ async fn insert_items(
     for chunk in chunks(&numbered) {
         let mut sql = QueryBuilder::<Sqlite>::new(INSERT_ITEMS);
         let _ = sql.push_values(chunk, |mut row, (id, item)| {
+            let caller = callers::Kept::of(item.caller_id.as_deref());
             let _ = row
                 .push_bind(*id)
                 .push_bind(item.tenant.0)
                 .push_bind(kind_code(item.kind))
                 .push_bind(blob(item.id))
-                .push_bind(item.caller_id.clone())
+                .push_bind(caller.text)
                 .push_bind(external.of(item.tenant, item.external.campaign))
                 .push_bind(external.of(item.tenant, item.external.account))
                 .push_bind(external.of(item.tenant, item.external.lead))
@@ -170,7 +173,9 @@ async fn insert_items(
                 .push_bind(item.expires.map(|at| at.0))
                 .push_bind(i64::from(item.hold))
                 .push_bind(item.pin.map(tier_code))
-                .push_bind(labels_text(&item.labels));
+                .push_bind(labels_text(&item.labels))
+                .push_bind(caller.key)
+                .push_bind(caller.hash);
         });
         let _ = sql.build().execute(&mut *tx).await.map_err(failed("adding items"))?;
     }

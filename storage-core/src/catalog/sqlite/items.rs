@@ -12,6 +12,7 @@ use crate::catalog::rows::ItemRow;
 use crate::catalog::rows::ObjectRow;
 use crate::catalog::rows::PartRow;
 use crate::catalog::rows::TenantRow;
+use crate::catalog::sqlite::callers;
 use crate::catalog::sqlite::commit::blob;
 use crate::catalog::sqlite::failed;
 use crate::catalog::sqlite::fields::copy_location;
@@ -83,7 +84,7 @@ pub(super) fn item(row: &SqliteRow) -> Result<ItemRow> {
         key: ItemKey(get(row, "id")?),
         kind: kind_of(get(row, "kind")?)?,
         id: get_uuid(row, "uuid")?,
-        caller_id: get(row, "caller_id")?,
+        caller_id: callers::caller_id(row)?,
         external: ExternalIds {
             campaign: external_id(row, "campaign", "campaign_id")?,
             account: external_id(row, "account", "account_id")?,
@@ -157,13 +158,22 @@ pub(super) async fn by_caller_id(
 ) -> Result<Vec<ItemRow>> {
     let mut found = Vec::new();
     for list in key_lists(ids) {
+        let list: Vec<&String> = list.collect();
+        let wanted: HashSet<&str> = list.iter().map(|id| id.as_str()).collect();
         let mut sql = QueryBuilder::<Sqlite>::new(ITEM);
         let _ = sql.push("WHERE m.tenant_id = ").push_bind(tenant.0);
-        let _ = sql.push(" AND m.kind = ").push_bind(kind_code(kind)).push(" AND m.caller_id IN (");
-        push_texts(&mut sql, list);
+        let _ = sql.push(" AND m.kind = ").push_bind(kind_code(kind)).push(" AND m.caller_hash IN (");
+        let mut hashes = sql.separated(", ");
+        for id in &list {
+            let _ = hashes.push_bind(callers::hash(id));
+        }
+        let _ = sql.push(")");
         let rows = sql.build().fetch_all(pool).await.map_err(failed("looking up ids"))?;
         for row in &rows {
-            found.push(item(row)?);
+            let item = item(row)?;
+            if item.caller_id.as_deref().is_some_and(|id| wanted.contains(id)) {
+                found.push(item);
+            }
         }
     }
     Ok(found)
@@ -275,7 +285,9 @@ pub(super) async fn list(
         }
     }
     if let Some(message_id) = &query.message_id {
-        let _ = sql.push(" AND m.message_id_hash = ").push_bind(crate::ids::message_id_hash(message_id));
+        let hash = crate::ids::message_id_hash(message_id);
+        let _ = sql.push(" AND m.message_id_hash >> 32 = ").push_bind(hash >> 32);
+        let _ = sql.push(" AND m.message_id_hash = ").push_bind(hash);
     }
     let _ = sql.push(" ORDER BY m.uuid LIMIT ").push_bind(i64::from(query.limit));
     let rows = sql.build().fetch_all(pool).await.map_err(failed("listing"))?;

@@ -4,6 +4,7 @@
 //! lost by a power failure but never torn: the packs' tail replays it (see `ops/recover.rs`). `barrier` checkpoints
 //! the WAL with a sync, after which everything committed is in the database file.
 
+mod callers;
 mod commit;
 mod compact;
 mod dictionaries;
@@ -96,6 +97,7 @@ impl SqliteCatalog {
     /// Opens or creates the catalog in `file` and brings its schema up to date.
     pub async fn open(file: &Path) -> Result<Self> {
         let (writer, readers) = open::pools(file).await?;
+        callers::hash_older(&writer).await?;
         Ok(Self { writer, readers, file: file.to_owned(), keys: commit::Keys::default() })
     }
 

@@ -30,10 +30,10 @@ use crate::tier::recipe::ARCHIVE_LEVEL;
 use crate::tier::recipe::block_recipe;
 
 /// Largest dictionary. Above it, gains per byte fall quickly (`docs/decisions/`).
-pub(crate) const DICTIONARY_BYTES_MAX: u64 = 4 << 20;
+pub(crate) const DICTIONARY_BYTES_MAX: u64 = 8 << 20;
 
 /// A dictionary takes one byte for so many bytes of the class it serves.
-pub(crate) const BYTES_PER_DICTIONARY_BYTE: u64 = 12;
+pub(crate) const BYTES_PER_DICTIONARY_BYTE: u64 = 6;
 
 /// Below this many bytes of a class no dictionary of its own is sampled.
 pub(crate) const SAMPLED_BYTES_MIN: u64 = 1 << 20;
@@ -168,7 +168,7 @@ pub(crate) async fn sample(store: &Arc<Store>, trial: Trial<'_>) -> Result<Optio
         return Ok(None);
     }
     let recipe = block_recipe(Tier::Archive, class);
-    let sample = Sample::take(store, units, wanted_bytes(served), recipe.block_bytes).await?;
+    let sample = Sample::take(store, units, wanted_bytes(served), &recipe).await?;
     if sample.dictionary.len() < 8 {
         return Ok(None);
     }
@@ -222,7 +222,7 @@ pub(crate) async fn gain_on(
     units: &[PlannedUnit],
 ) -> Result<Option<f64>> {
     let recipe = block_recipe(Tier::Archive, class);
-    let sample = Sample::take(store, units, 0, recipe.block_bytes).await?;
+    let sample = Sample::take(store, units, 0, &recipe).await?;
     let plain = recipe.stream;
     let measured = measure(store, sample.held_out, [plain.clone(), plain, codec], Arc::from([])).await?;
     Ok((measured.decoded > 0).then(|| measured.gain()))
@@ -278,8 +278,9 @@ pub(crate) async fn try_builtin(
     let Some(codec) = builtin_codec(store).await? else {
         return Ok(None);
     };
-    let plain = block_recipe(Tier::Archive, class).stream;
-    let sample = Sample::take(store, units, 0, block_recipe(Tier::Archive, class).block_bytes).await?;
+    let recipe = block_recipe(Tier::Archive, class);
+    let sample = Sample::take(store, units, 0, &recipe).await?;
+    let plain = recipe.stream;
     let codecs = [plain.clone(), plain, codec.clone()];
     let measured = measure(store, sample.held_out, codecs, Arc::from([])).await?;
     Ok((measured.gain() > GAIN_MIN).then_some(codec))

@@ -181,6 +181,9 @@ impl Draft {
             };
             encoded.push(Encoded { unit, entry, sha256, form });
         }
+        if recipe.arranged {
+            block.arrange();
+        }
         let stream = if compressed { Codec::None } else { recipe.stream.clone() };
         Ok((block.finish(&recipe.table, &stream)?, encoded))
     }
