@@ -36,10 +36,8 @@ pub(super) const VERSION: u8 = 1;
 pub(super) const TABLE_BYTES_MAX: usize = 16 << 20;
 /// The tag of the dictionary's id among the header's fields.
 pub(super) const FIELD_DICTIONARY: u64 = 2;
-
 /// The tag of the form of a segment's stream among the header's fields.
 pub(super) const FIELD_FORM: u64 = 12;
-
 /// The tag of the arrangement of a block's stream among the header's fields.
 pub(super) const FIELD_ARRANGEMENT: u64 = 14;
 
@@ -209,20 +207,18 @@ impl FrameHeader {
 
     /// What the codec of a block's stream decodes to, where that is an arranged stream.
     pub fn arranged_bytes(&self) -> Result<Option<u32>> {
-        match self.fields.get(FIELD_ARRANGEMENT).filter(|_| self.kind == FrameKind::Block) {
-            Some(value) => arrange::parse(value).map(Some),
-            None => Ok(None),
-        }
+        let value = self.fields.get(FIELD_ARRANGEMENT).filter(|_| self.kind == FrameKind::Block);
+        value.map(|value| arrange::parse(value)).transpose()
     }
 
     /// Fields with an even tag change how the sections are read: an unknown one forbids it.
     fn check_readable(&self) -> Result<()> {
-        let known = |tag| match tag {
-            FIELD_DICTIONARY => true,
-            FIELD_FORM => self.kind == FrameKind::Segment,
-            FIELD_ARRANGEMENT => self.kind == FrameKind::Block,
-            _ => false,
+        let of_kind = match self.kind {
+            FrameKind::Segment => Some(FIELD_FORM),
+            FrameKind::Block => Some(FIELD_ARRANGEMENT),
+            _ => None,
         };
+        let known = |tag| tag == FIELD_DICTIONARY || Some(tag) == of_kind;
         let strange = self.fields.iter().find(|field| field.tag % 2 == 0 && !known(field.tag));
         strange.map_or(Ok(()), |field| Err(unknown("frame field", field.tag)))
     }

@@ -108,7 +108,7 @@ async fn a_dictionary_that_has_drifted_is_followed_by_another_and_goes_when_noth
     put_others(&mut shelf, 3, 40).await;
     let report = shelf.compact(CompactOptions::default()).await;
     assert_eq!(report.dictionaries_made, 0, "too little came since to try it: {report:?}");
-    put_others(&mut shelf, 4, 150).await;
+    put_others(&mut shelf, 4, 85).await;
     let report = shelf.compact(CompactOptions::default()).await;
     assert_eq!(report.dictionaries_made, 1, "{report:?}");
     shelf.sweep().await;

@@ -104,7 +104,7 @@ pub(crate) fn signed() -> Vec<Vec<u8>> {
     let noise = noise(96 * 24);
     let signed = |number: usize, random: &[u8]| {
         let (signature, id) = random.split_at(80);
-        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = Uuid::from_slice(id).expect("16 bytes").simple().to_string();
         format!(
             "DKIM-Signature: v=1; a=rsa-sha256; d=mail.example; s=a;\r\n b={};\r\nMessage-ID: <{hex}@mail.example>\r\n\
              References: <00112233445566778899aabbccddeeff@mail.example>\r\nSubject: Letter {number}\r\n\r\n\
