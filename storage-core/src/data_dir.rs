@@ -4,10 +4,12 @@
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::fs::TryLockError;
+use std::io;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::backend::Disk;
 use crate::backend::Machine;
 use crate::backend::create_durably;
 use crate::error::Error;
@@ -94,21 +96,15 @@ impl DataDir {
 
     /// Where a rebuilt catalog is written. What an interrupted rebuild left there is removed.
     pub(crate) fn fresh_rebuilt(&self) -> Result<PathBuf> {
-        remove_catalog(&self.root, REBUILT)?;
+        remove_catalog(&Machine, &self.root, REBUILT)
+            .map_err(|e| Error::io("A leftover of a catalog cannot be removed. Check permissions.", e))?;
         Ok(self.root.join(REBUILT))
     }
 
-    /// Gives a rebuilt and closed catalog its name: its file is durable before, and the name after. Logs of the catalog
-    /// that was lost must not be taken for those of the new one.
+    /// Gives a rebuilt and closed catalog its name, durably.
     pub(crate) fn publish_rebuilt(&self) -> Result<()> {
-        let failed = |e| Error::io("The rebuilt catalog cannot be put in its place. Check the disk.", e);
-        let rebuilt = self.root.join(REBUILT);
-        File::open(&rebuilt).and_then(|file| file.sync_all()).map_err(failed)?;
-        remove_catalog(&self.root, CATALOG)?;
-        let synced = || File::open(&self.root).and_then(|directory| directory.sync_all()).map_err(failed);
-        synced()?;
-        std::fs::rename(&rebuilt, self.root.join(CATALOG)).map_err(failed)?;
-        synced()
+        publish(&Machine, &self.root)
+            .map_err(|e| Error::io("The rebuilt catalog cannot be put in its place. Check the disk.", e))
     }
 
     pub(crate) fn packs(&self) -> PathBuf {
@@ -116,13 +112,22 @@ impl DataDir {
     }
 }
 
+/// Order: the file is durable -> what is left of the catalog that was lost goes, durably, because its log must not be taken
+/// for that of the new one -> the file gets its name, durably.
+fn publish(disk: &dyn Disk, root: &Path) -> io::Result<()> {
+    let rebuilt = root.join(REBUILT);
+    disk.open_to_write(&rebuilt)?.sync()?;
+    remove_catalog(disk, root, CATALOG)?;
+    disk.sync_directory(root)?;
+    disk.rename(&rebuilt, &root.join(CATALOG))?;
+    disk.sync_directory(root)
+}
+
 /// Removes a database file and what SQLite keeps beside it, where they are.
-fn remove_catalog(root: &Path, name: &str) -> Result<()> {
+fn remove_catalog(disk: &dyn Disk, root: &Path, name: &str) -> io::Result<()> {
     for suffix in ["", "-wal", "-shm"] {
-        match std::fs::remove_file(root.join(format!("{name}{suffix}"))) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("A leftover of a catalog cannot be removed. Check permissions.", e));
-            }
+        match disk.remove(&root.join(format!("{name}{suffix}"))) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
     }
@@ -163,8 +168,18 @@ fn refuse_foreign(root: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use std::path::PathBuf;
+
     use super::DataDir;
+    use super::publish;
+    use crate::backend::Disk;
     use crate::error::Kind;
+    use crate::testing::faults::Fault;
+    use crate::testing::faults::Faults;
+    use crate::testing::model_disk::ModelDisk;
+    use crate::testing::power;
 
     #[test]
     fn one_process_at_a_time() {
@@ -193,5 +208,61 @@ mod tests {
         std::fs::create_dir(dir.path().join("packs")).unwrap();
         std::fs::write(dir.path().join("packs/x.pack"), b"x").unwrap();
         assert!(DataDir::hold(dir.path()).unwrap_err().message().contains("catalog.db"));
+    }
+
+    /// A directory with the log of a catalog that was lost, and a rebuilt one that nobody has synced yet.
+    fn rebuilt() -> ModelDisk {
+        let disk = ModelDisk::new();
+        let root = Path::new("/data");
+        disk.create_directory(root).unwrap();
+        let log = disk.create(&root.join("catalog.db-wal")).unwrap();
+        log.write(b"of another catalog", 0).unwrap();
+        log.sync().unwrap();
+        disk.sync_directory(root).unwrap();
+        disk.sync_directory(Path::new("/")).unwrap();
+        let file = disk.create(&root.join(super::REBUILT)).unwrap();
+        file.write(REBUILT_BYTES, 0).unwrap();
+        disk
+    }
+
+    const REBUILT_BYTES: &[u8] = b"rows";
+
+    /// Whether there is a catalog after a cut. It is whole then, and has no log of another one beside it.
+    fn has_catalog(disk: &ModelDisk) -> bool {
+        let files: BTreeMap<PathBuf, Vec<u8>> = disk.contents().into_iter().collect();
+        let Some(bytes) = files.get(Path::new("/data/catalog.db")) else {
+            return false;
+        };
+        assert_eq!(bytes, REBUILT_BYTES, "the catalog is not whole");
+        assert!(
+            !files.contains_key(Path::new("/data/catalog.db-wal")),
+            "the log of another one is beside it"
+        );
+        true
+    }
+
+    #[test]
+    fn a_power_cut_never_leaves_a_catalog_in_part_or_with_the_log_of_another() {
+        let root = Path::new("/data");
+        let cuts = |seed| {
+            [power::Disk::Kept, power::Disk::Lost, power::Disk::Torn(seed), power::Disk::OutOfOrder(seed)]
+        };
+        let mut calls = 0;
+        loop {
+            let (base, faults) = (rebuilt(), Faults::new());
+            faults.arm(calls, Fault::CrashBefore);
+            let published = publish(&base.following(&faults), root);
+            for seed in 0..20 {
+                for cut in cuts(seed) {
+                    let there = has_catalog(&base.after(cut));
+                    assert!(there || published.is_err(), "it was told of, and {cut:?} takes it");
+                }
+            }
+            if published.is_ok() {
+                break;
+            }
+            calls += 1;
+        }
+        assert!(calls > 6, "every call is one to crash at: {calls}");
     }
 }

@@ -42,6 +42,9 @@ pub trait Disk: Send + Sync + Debug {
     /// Gives a file a second name. One that is taken is `AlreadyExists`.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file another name in the same directory, in place of what had it, as one change.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a name.
     fn remove(&self, path: &Path) -> io::Result<()>;
 }
@@ -131,6 +134,10 @@ impl Disk for Machine {
         fs::hard_link(from, to)
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -160,5 +167,26 @@ impl DiskFile for MachineFile {
     /// `fdatasync` writes the length, too; what it leaves out are times.
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Disk;
+    use super::Machine;
+
+    /// Nothing short of a power cut tells a sync from none, but the system refuses one where there is nothing to sync, and
+    /// that it was asked is what the model of a disk cannot show.
+    #[test]
+    fn a_sync_reaches_the_system() {
+        let file = Machine.open_to_write(Path::new("/dev/null")).unwrap();
+        file.write(b"gone", 0).unwrap();
+        assert!(file.sync().is_err(), "a device that cannot be synced was");
+        assert!(Machine.sync_directory(Path::new("/proc")).is_err(), "a directory that cannot be synced was");
+        let dir = tempfile::tempdir().unwrap();
+        Machine.create(&dir.path().join("file")).unwrap().sync().unwrap();
+        Machine.sync_directory(dir.path()).unwrap();
     }
 }

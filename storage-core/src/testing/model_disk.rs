@@ -32,6 +32,8 @@ enum Node {
 enum Pending {
     /// A name that now stands for this, or for nothing.
     Name(PathBuf, Option<Node>),
+    /// The second name stands for this now, and the first one for nothing.
+    Rename(PathBuf, PathBuf, Node),
     Write {
         file: u64,
         offset: usize,
@@ -46,7 +48,7 @@ enum Pending {
 impl Pending {
     fn is_of(&self, file: u64) -> bool {
         match self {
-            Self::Name(..) => false,
+            Self::Name(..) | Self::Rename(..) => false,
             Self::Write { file: of, .. } | Self::Length { file: of, .. } => *of == file,
         }
     }
@@ -64,6 +66,10 @@ impl Content {
         match change {
             Pending::Name(path, Some(node)) => drop(self.names.insert(path.clone(), *node)),
             Pending::Name(path, None) => drop(self.names.remove(path)),
+            Pending::Rename(from, to, node) => {
+                let _ = self.names.remove(from);
+                let _ = self.names.insert(to.clone(), *node);
+            }
             Pending::Write { file, offset, bytes } => {
                 let content = self.files.entry(*file).or_default();
                 let end = offset.saturating_add(bytes.len());
@@ -159,7 +165,7 @@ impl ModelDisk {
         for change in &state.pending {
             let bytes = match change {
                 Pending::Write { bytes, .. } => Some(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
-                Pending::Name(..) | Pending::Length { .. } => None,
+                Pending::Name(..) | Pending::Rename(..) | Pending::Length { .. } => None,
             };
             match (fate(bytes), change) {
                 (Fate::Kept, change) => left.apply(change),
@@ -240,8 +246,10 @@ impl Disk for ModelDisk {
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         self.pass(("sync_directory", Effect::Whole), |state| {
-            let of = |change: &Pending| matches!(change, Pending::Name(path, _) if path.parent() == Some(directory));
-            state.settle(of);
+            state.settle(|change| match change {
+                Pending::Name(path, _) | Pending::Rename(_, path, _) => path.parent() == Some(directory),
+                Pending::Write { .. } | Pending::Length { .. } => false,
+            });
             Ok(())
         })
     }
@@ -270,6 +278,14 @@ impl Disk for ModelDisk {
             state.free(to)?;
             let file = state.file(from)?;
             state.change(Pending::Name(to.to_owned(), Some(Node::File(file))));
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.pass(("rename_file", Effect::Whole), |state| {
+            let file = state.file(from)?;
+            state.change(Pending::Rename(from.to_owned(), to.to_owned(), Node::File(file)));
             Ok(())
         })
     }
