@@ -131,6 +131,8 @@ impl Engine {
         let engine = Self { inner: Arc::new(inner) };
         if engine.store().known_tenant(DEFAULT_TENANT).is_none() {
             let _ = engine.create_tenant(DEFAULT_TENANT).await?;
+            // From here on a catalog without a tenant is one that was lost.
+            engine.store().catalog.barrier().await?;
         }
         Ok(engine)
     }

@@ -63,6 +63,33 @@ struct Unfinished {
     known: Option<(PackKey, PackProgress)>,
 }
 
+/// Whether the catalog is the one of these packs, so that what it does not know never counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Whole,
+    /// It relies on packs that are gone.
+    Older,
+    /// It has not even the tenant that the first opening makes, durably, before anything is rewritten: its file was cut off
+    /// or made anew.
+    Empty,
+}
+
+impl Trust {
+    /// Refuses to judge a rewritten pack that the catalog does not know.
+    fn check(self, pack: &Unfinished) -> Result<()> {
+        let what = match self {
+            Self::Whole => return Ok(()),
+            Self::Older => "is older than the packs: it relies on packs that are gone and",
+            Self::Empty => "is empty and the packs are not: it",
+        };
+        Err(Error::precondition(format!(
+            "The catalog {what} does not know pack {}. Put the newest catalog.db (with its -wal file) beside these packs, or \
+             restore both from one backup. With neither, put catalog.db aside and run rebuild-catalog.",
+            pack.name
+        )))
+    }
+}
+
 /// Brings catalog and packs together.
 pub(crate) async fn recover(store: &Arc<Store>) -> Result<Recovered> {
     let mut known: BTreeMap<Uuid, _> =
@@ -79,8 +106,14 @@ pub(crate) async fn recover(store: &Arc<Store>) -> Result<Recovered> {
         unfinished.push(Unfinished { name: name.0, bytes, known: row });
     }
     done.packs = unfinished.len() as u64;
-    let lost = known.values().any(|row| row.state == PackState::Sealed);
-    recover_packs(store, unfinished, lost, &mut done).await?;
+    let trust = if known.values().any(|row| row.state == PackState::Sealed) {
+        Trust::Older
+    } else if store.catalog.tenants().await?.is_empty() {
+        Trust::Empty
+    } else {
+        Trust::Whole
+    };
+    recover_packs(store, unfinished, trust, &mut done).await?;
     for row in known.into_values() {
         match row.state {
             // Its deletion was under way, or it was never written.
@@ -99,25 +132,19 @@ pub(crate) async fn recover(store: &Arc<Store>) -> Result<Recovered> {
 /// put's pack needs nothing but its tenant, while a log pack that was begun before it may refer to its objects, or
 /// delete its item.
 ///
-/// Where the catalog relies on packs that are gone (`lost`) while packs stand that it does not know, it is older than
-/// the packs: what it does not know may be the only copy, and nothing is touched.
+/// A catalog that is not the one of these packs does not know what may be the only copy: then nothing is touched.
 async fn recover_packs(
     store: &Arc<Store>,
     packs: Vec<Unfinished>,
-    lost: bool,
+    trust: Trust,
     done: &mut Recovered,
 ) -> Result<()> {
     let (mut large, mut others) = (Vec::new(), Vec::new());
     for pack in packs {
         let header = read_header(store, &pack).await?;
         let rewritten = header.as_ref().is_some_and(|header| header.origin == Origin::Rewrite);
-        if lost && rewritten && pack.known.is_none() {
-            return Err(Error::precondition(format!(
-                "The catalog is older than the packs: it relies on packs that are gone and does not know pack {}. \
-                 Put the newest catalog.db (with its -wal file) beside these packs, or restore both from one backup. With \
-                 neither, put catalog.db aside and run rebuild-catalog.",
-                pack.name
-            )));
+        if rewritten && pack.known.is_none() {
+            trust.check(&pack)?;
         }
         let is_large = header.as_ref().is_some_and(|header| header.origin == Origin::Large);
         if is_large { &mut large } else { &mut others }.push((pack, header));

@@ -13,9 +13,14 @@ use crate::wishes::Wish;
 use crate::wishes::wish_name;
 use crate::world::Item;
 use crate::world::Key;
+use crate::world::World;
 
 /// How long a deleted id stays gone.
 const GONE_MILLIS: i64 = 30 * DAY_MILLIS;
+
+fn is_held(world: &World, key: &Key) -> bool {
+    world.items.get(key).and_then(|known| known.is.as_ref()).is_some_and(|item| item.hold)
+}
 
 impl Simulation {
     /// Notes what is asked for, before it is.
@@ -26,8 +31,16 @@ impl Simulation {
                 let item = Item::new(put.bytes.clone(), &put.options);
                 world.item(&put.key).maybe.push(Some(item));
             }
-            Wish::Delete(key) if world.item(key).is.as_ref().is_some_and(|item| !item.hold) => {
+            Wish::Delete(key) if !is_held(world, key) => {
                 world.item(key).maybe.push(None);
+                let _trace = world.traces.remove(key);
+            }
+            // Where one is held, nothing is asked for.
+            Wish::Erase(keys) if !keys.iter().any(|key| is_held(world, key)) => {
+                for key in keys {
+                    world.item(key).maybe.push(None);
+                }
+                world.asked.extend(keys.iter().cloned());
             }
             Wish::Update(key, update) => {
                 let mut item = world.item(key).is.clone().expect("a stored item");
@@ -41,7 +54,8 @@ impl Simulation {
             | Wish::Migrate(_)
             | Wish::Sweep(_)
             | Wish::Compact
-            | Wish::Scrub => {}
+            | Wish::Scrub
+            | Wish::Erase(_) => {}
         }
     }
 
@@ -50,7 +64,12 @@ impl Simulation {
         let struck = self.lab.faults.struck().is_some();
         let name = wish_name(wish);
         if let Err(error) = answer {
-            let held = matches!(wish, Wish::Delete(key) if self.lab.world.item(key).is.as_ref().is_some_and(|item| item.hold));
+            let world = &self.lab.world;
+            let held = match wish {
+                Wish::Delete(key) => is_held(world, key),
+                Wish::Erase(keys) => keys.iter().any(|key| is_held(world, key)),
+                _ => false,
+            };
             return match error.kind() {
                 Kind::FailedPrecondition if held => Ok(()),
                 Kind::Io | Kind::Unavailable if struck => Ok(()),
@@ -73,8 +92,22 @@ impl Simulation {
                 self.lab.world.item(key).settle(None);
                 let _none = self.gone.insert(key.clone(), self.lab.now().0);
             }
+            Wish::Erase(keys) => self.erased(keys)?,
             Wish::Read(_) | Wish::Migrate(_) | Wish::Sweep(_) | Wish::Compact | Wish::Scrub => {}
         }
+        Ok(())
+    }
+
+    /// These items were erased, and everything that was asked for before.
+    fn erased(&mut self, keys: &[Key]) -> Verdict {
+        for key in keys {
+            if self.lab.world.item(key).maybe.pop().is_none() {
+                return Err(format!("{key:?} was erased under a hold"));
+            }
+            self.lab.world.item(key).settle(None);
+            let _none = self.gone.insert(key.clone(), self.lab.now().0);
+        }
+        self.lab.world.erased();
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use storage_core::model::ListQuery;
 use storage_core::model::Tier;
 use uuid::Uuid;
 
+use crate::erasures::erase;
 use crate::lab::Cut;
 use crate::lab::Lab;
 use crate::lab::read;
@@ -49,6 +50,7 @@ pub(crate) async fn mended(lab: &mut Lab) -> Verdict {
     must!(recovered.missing == 0, "packs are missing: {recovered:?}");
     lab.world = agree(lab).await?;
     scrubbed(lab).await?;
+    erased(lab).await?;
     done("a close", lab.close().await)?;
     // What was closed in an orderly way is durable, whatever recovery found in the memory of the system.
     *lab = lab.cut(Cut::EVERYTHING);
@@ -59,6 +61,23 @@ pub(crate) async fn mended(lab: &mut Lab) -> Verdict {
     no_orphans(lab).await?;
     let _seen = agree(lab).await?;
     done("the last close", lab.close().await)
+}
+
+/// What was erased is in no pack, and nothing is to be done about it again; what was only asked for is in none after the next
+/// erasure.
+async fn erased(lab: &mut Lab) -> Verdict {
+    if lab.world.traces.is_empty() && lab.world.erased.is_empty() {
+        return Ok(());
+    }
+    lab.is_forgotten()?;
+    let pending = done("erasures", lab.catalog().pending_erasures().await)?;
+    must!(
+        pending.len() <= lab.world.asked.len(),
+        "an erasure that was told of is to be done again: {pending:?}"
+    );
+    let _report = done("finishing erasures", erase(lab.engine().clone(), &[]).await)?;
+    lab.world.erased();
+    lab.is_forgotten()
 }
 
 /// A scrub finds nothing, unless something was damaged.
@@ -97,7 +116,12 @@ fn told(item: Option<&Item>) -> String {
 
 /// What a store says of everything that its callers know; what it may not say is an error.
 pub(crate) async fn seen(engine: &Engine, world: &World) -> Verdict<World> {
-    let mut seen = World::default();
+    let mut seen = World {
+        traces: world.traces.clone(),
+        erased: world.erased.clone(),
+        asked: world.asked.clone(),
+        ..World::default()
+    };
     let tenants = done("tenants", engine.tenants().await)?;
     for (name, known) in &world.tenants {
         let stat = tenants.iter().find(|tenant| tenant.name == *name);

@@ -8,6 +8,8 @@ use storage_core::model::Tier;
 use storage_core::report::MigrateOptions;
 use storage_core::report::SweepOptions;
 
+use crate::erasures::own_bytes;
+use crate::erasures::version;
 use crate::lab::Put;
 use crate::simulation::Simulation;
 use crate::stores::large;
@@ -23,16 +25,21 @@ const ITEMS: usize = 14;
 impl Simulation {
     fn bytes(&mut self) -> (ItemKind, bytes::Bytes) {
         let number = self.chance.below(8);
-        match self.chance.below(6) {
+        match self.chance.below(7) {
             0 | 1 => (ItemKind::Message, mail(usize::try_from(number).expect("a small number"))),
             2 | 3 => (ItemKind::Content, noise(number, 1_200 + 500 * usize::try_from(number).unwrap())),
             4 => (ItemKind::Content, lines(number, 12_000)),
-            _ => (ItemKind::Content, noise(self.chance.number(), 700)),
+            5 => (ItemKind::Content, noise(self.chance.number(), 700)),
+            _ => {
+                self.own = Some(self.chance.number());
+                (ItemKind::Content, version(number % 2, self.own.unwrap()))
+            }
         }
     }
 
     /// A put under a new id, or under one that was deleted and must stay gone.
     fn wish_put(&mut self) -> Wish {
+        self.own = None;
         let (kind, bytes) = self.bytes();
         let tenant = *self.chance.pick(&["default", "acme"]).expect("a tenant");
         self.put += 1;
@@ -41,10 +48,12 @@ impl Simulation {
         if self.chance.percent(10) {
             put.options.pin = self.chance.pick(&Tier::ALL).copied();
         }
-        match self.chance.below(40) {
-            0 => Wish::Streamed(Put { bytes: large(0), ..put }),
-            _ => Wish::Put(put),
+        if self.chance.below(40) == 0 {
+            return Wish::Streamed(Put { bytes: large(0), ..put });
         }
+        let trace = self.own.map(|own| (put.key.clone(), own_bytes(own)));
+        self.lab.world.traces.extend(trace);
+        Wish::Put(put)
     }
 
     /// An item that is stored and that no other client of this step uses.
@@ -80,8 +89,18 @@ impl Simulation {
         }
     }
 
-    fn job(&mut self) -> Wish {
-        match self.chance.below(7) {
+    /// Up to three items of one tenant and kind; with none, what was asked for before.
+    fn wish_erase(&mut self, taken: &mut Vec<Key>) -> Wish {
+        let mut keys: Vec<Key> = (0..3).filter_map(|_| self.pick(taken)).collect();
+        keys.sort();
+        if let Some(first) = keys.first().cloned() {
+            keys.retain(|key| (key.0, key.1) == (first.0, first.1));
+        }
+        Wish::Erase(keys)
+    }
+
+    fn job(&mut self, taken: &mut Vec<Key>) -> Wish {
+        match self.chance.below(9) {
             0 => {
                 let days = *self.chance.pick(&[8, 40, 200]).expect("a number of days");
                 let as_of = Some(self.lab.now().plus(Duration::from_secs(days * 86_400)));
@@ -93,6 +112,7 @@ impl Simulation {
             }),
             2 => Wish::Compact,
             3 => Wish::Scrub,
+            4 | 5 => self.wish_erase(taken),
             _ => {
                 let days = self.chance.below(3);
                 Wish::Sweep(SweepOptions { grace: Duration::from_secs(days * 86_400), dry_run: false })
@@ -107,7 +127,8 @@ impl Simulation {
             (0..=self.chance.below(4)).filter_map(|_| self.wish(&mut taken)).collect();
         if self.chance.percent(30) {
             let at = usize::try_from(self.chance.below(wishes.len() as u64 + 1)).expect("a place");
-            wishes.insert(at, self.job());
+            let job = self.job(&mut taken);
+            wishes.insert(at, job);
         }
         wishes
     }

@@ -134,6 +134,11 @@ impl Lab {
         self.with_doors(self.packs.fork(), self.rows.fork())
     }
 
+    /// The same store with other rows; not opened.
+    pub(crate) fn with_rows(&self, rows: Rows) -> Self {
+        self.with_doors(self.packs.fork(), rows)
+    }
+
     fn with_doors(&self, packs: Packs, rows: Rows) -> Self {
         Self {
             faults: Faults::new(),
@@ -250,6 +255,8 @@ impl Lab {
 
     pub(crate) async fn delete(&mut self, key: &Key) -> Result<()> {
         self.world.item(key).maybe.push(None);
+        // What is deleted is not looked for, as what is erased is.
+        let _trace = self.world.traces.remove(key);
         self.engine().delete(key.0, key.1, &key.2).await?;
         self.world.item(key).settle(None);
         self.faults.acknowledged();

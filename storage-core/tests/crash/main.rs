@@ -14,14 +14,17 @@
 
 mod answers;
 mod canaries;
+mod catalog_files;
 mod check;
 mod choices;
+mod erasures;
 mod interleavings;
 mod jobs;
 mod lab;
 mod moves;
 mod packs;
 mod points;
+mod promises;
 mod regressions;
 mod rows;
 mod runs;

@@ -22,6 +22,13 @@ pub(crate) enum Rows {
     Files(Arc<TempDir>),
 }
 
+/// The database and its write-ahead log.
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    pub(crate) database: Vec<u8>,
+    pub(crate) log: Vec<u8>,
+}
+
 fn database(dir: &TempDir) -> PathBuf {
     dir.path().join("catalog.db")
 }
@@ -41,6 +48,27 @@ impl Rows {
 
     pub(crate) fn files() -> Self {
         Self::Files(Arc::new(tempfile::tempdir().expect("a temporary directory")))
+    }
+
+    /// A database and its log, as files.
+    pub(crate) fn of(files: &Files) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::write(database(&dir), &files.database).expect("a database");
+        if !files.log.is_empty() {
+            fs::write(log(&dir), &files.log).expect("a log");
+        }
+        Self::Files(Arc::new(dir))
+    }
+
+    /// What is in the files now.
+    pub(crate) fn bytes(&self) -> Files {
+        match self {
+            Self::Memory(_) => panic!("these rows are not in files"),
+            Self::Files(dir) => Files {
+                database: fs::read(database(dir)).expect("a database"),
+                log: fs::read(log(dir)).unwrap_or_default(),
+            },
+        }
     }
 
     /// The catalog's door.

@@ -1,6 +1,7 @@
 //! Every scenario at each of its points. A new operation needs one more entry in `writes.rs`, `moves.rs` or `upkeep.rs`
 //! (or a test of its own here, where it is slow): how the store is made that it meets, and what it does.
 
+use crate::erasures::ERASURES;
 use crate::lab::Lab;
 use crate::moves::MOVES;
 use crate::moves::SAMPLED;
@@ -18,7 +19,13 @@ use crate::writes::WRITES;
 
 /// The scenarios of these names.
 pub(crate) fn named(names: &[&str]) -> Vec<Scenario> {
-    let all = WRITES.iter().chain(MOVES).chain(UPKEEP).chain(LARGE).chain(&[SAMPLED, RECOVERY, TORN]);
+    let all = WRITES
+        .iter()
+        .chain(MOVES)
+        .chain(UPKEEP)
+        .chain(LARGE)
+        .chain(ERASURES)
+        .chain(&[SAMPLED, RECOVERY, TORN]);
     let some: Vec<Scenario> = all.filter(|scenario| names.contains(&scenario.name)).copied().collect();
     assert_eq!(some.len(), names.len(), "every name is one of a scenario");
     some
@@ -78,6 +85,16 @@ async fn a_crash_at_every_call_of_recoveries() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_every_call_of_a_recovery() {
     fail_all(&[TORN]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_after_every_effect_of_erasures() {
+    crash_all(ERASURES, Lab::new, Depth::Effects).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_every_call_of_erasures() {
+    fail_all(ERASURES).await;
 }
 
 #[tokio::test(start_paused = true)]

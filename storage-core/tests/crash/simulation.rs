@@ -38,6 +38,7 @@ pub(crate) struct Covered {
     failures: u64,
     crashes_in_recovery: u64,
     clock_back: u64,
+    with_deltas: u64,
     pub(crate) answers: BTreeMap<&'static str, u64>,
 }
 
@@ -48,6 +49,8 @@ pub(crate) struct Simulation {
     /// The latest moment the clock has shown.
     pub(crate) latest: i64,
     pub(crate) put: u32,
+    /// What only the next put's bytes have, if they are a version of a document.
+    pub(crate) own: Option<u64>,
     pub(crate) gone: BTreeMap<Key, i64>,
 }
 
@@ -59,7 +62,8 @@ impl Simulation {
         done("a tenant", lab.create_tenant("acme").await)?;
         let latest = lab.now().0;
         let covered = Covered::default();
-        Ok(Self { chance: Chance::new(seed), lab, covered, latest, put: 0, gone: BTreeMap::new() })
+        let (own, gone) = (None, BTreeMap::new());
+        Ok(Self { chance: Chance::new(seed), lab, covered, latest, put: 0, own, gone })
     }
 
     fn move_clock(&mut self) {
@@ -107,6 +111,9 @@ impl Simulation {
         self.go_on().await?;
         self.stays_gone().await?;
         self.lab.world = agree(&self.lab).await?;
+        self.lab.is_forgotten()?;
+        let stats = done("statistics", self.lab.engine().stats(None).await)?;
+        self.covered.with_deltas += u64::from(stats.saved.similar_dedup != 0);
         Ok(())
     }
 
@@ -207,14 +214,15 @@ async fn every_seed_agrees_with_what_its_clients_know() {
         all.failures += covered.failures;
         all.crashes_in_recovery += covered.crashes_in_recovery;
         all.clock_back += covered.clock_back;
+        all.with_deltas += covered.with_deltas;
         for (name, count) in covered.answers {
             *all.answers.entry(name).or_default() += count;
         }
     }
     eprintln!("{seeds} seeds of {STEPS} steps: {all:?}");
     if seeds >= SEEDS {
-        let counts = [all.crashes, all.failures, all.crashes_in_recovery, all.clock_back];
-        assert!(counts.iter().all(|count| *count > 10) && all.answers.len() == 9, "too little: {all:?}");
+        let counts = [all.crashes, all.failures, all.crashes_in_recovery, all.clock_back, all.with_deltas];
+        assert!(counts.iter().all(|count| *count > 10) && all.answers.len() == 10, "too little: {all:?}");
     }
 }
 

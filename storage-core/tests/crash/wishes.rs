@@ -10,6 +10,7 @@ use storage_core::report::SweepOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::erasures::erase;
 use crate::jobs::compact;
 use crate::jobs::scrub;
 use crate::lab::Put;
@@ -30,6 +31,8 @@ pub(crate) enum Wish {
     Sweep(SweepOptions),
     Compact,
     Scrub,
+    /// Items of one tenant and kind.
+    Erase(Vec<Key>),
 }
 
 pub(crate) fn wish_name(wish: &Wish) -> &'static str {
@@ -43,6 +46,7 @@ pub(crate) fn wish_name(wish: &Wish) -> &'static str {
         Wish::Sweep(_) => "sweep",
         Wish::Compact => "compact",
         Wish::Scrub => "scrub",
+        Wish::Erase(_) => "erase",
     }
 }
 
@@ -67,6 +71,7 @@ pub(crate) fn ask(engine: Engine, wish: Wish) -> BoxFuture<'static, Result<()>> 
                 assert_eq!(report.damaged, 0, "{report:?}");
                 Ok(())
             }
+            Wish::Erase(keys) => erase(engine, &keys).await.map(drop),
             Wish::Scrub => match scrub(engine).await? {
                 findings if findings.is_empty() => Ok(()),
                 // Looked at by whoever knows whether something failed meanwhile.

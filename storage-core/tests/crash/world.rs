@@ -63,6 +63,12 @@ pub(crate) struct World {
     pub(crate) tenants: BTreeMap<&'static str, Known<bool>>,
     pub(crate) policies: BTreeMap<&'static str, Known<Option<TierPolicy>>>,
     pub(crate) items: BTreeMap<Key, Known<Option<Item>>>,
+    /// Bytes that only this item has, of some that may be erased.
+    pub(crate) traces: BTreeMap<Key, Bytes>,
+    /// Those of items whose erasure was acknowledged.
+    pub(crate) erased: Vec<Bytes>,
+    /// Items whose erasure was asked for, and nobody was told that it is done.
+    pub(crate) asked: Vec<Key>,
 }
 
 impl World {
@@ -76,6 +82,15 @@ impl World {
 
     pub(crate) fn tenant(&mut self, name: &'static str) -> &mut Known<bool> {
         self.tenants.entry(name).or_insert_with(|| Known::new(false))
+    }
+
+    /// Everything that was asked for is erased: what only these items had is in no pack any more.
+    pub(crate) fn erased(&mut self) {
+        for key in std::mem::take(&mut self.asked) {
+            if self.item(&key).is.is_none() {
+                self.erased.extend(self.traces.remove(&key));
+            }
+        }
     }
 
     /// The acknowledged items.

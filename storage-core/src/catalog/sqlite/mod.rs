@@ -10,6 +10,7 @@ mod compact;
 mod dictionaries;
 mod erasure;
 mod external;
+mod failure;
 mod fields;
 mod insight;
 mod integrity;
@@ -20,6 +21,8 @@ mod packs;
 mod recoding;
 mod similar;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod tiering;
 
 use std::path::Path;
@@ -51,6 +54,7 @@ use crate::catalog::rows::PartRow;
 use crate::catalog::rows::Relocation;
 use crate::catalog::rows::StatisticsRow;
 use crate::catalog::rows::TenantRow;
+use crate::catalog::sqlite::failure::failed;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Kind;
@@ -73,24 +77,6 @@ pub struct SqliteCatalog {
     readers: SqlitePool,
     file: PathBuf,
     keys: commit::Keys,
-}
-
-/// Turns a database failure into an error of ours at the edge.
-fn failed(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
-    move |source| {
-        let full = source
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .is_some_and(|code| code == "13");
-        if full {
-            return Error::new(
-                Kind::ResourceExhausted,
-                "The disk that holds the catalog is full. Free some space.",
-            )
-            .with_source(source);
-        }
-        Error::new(Kind::Io, format!("The catalog failed while {doing}.")).with_source(source)
-    }
 }
 
 impl SqliteCatalog {

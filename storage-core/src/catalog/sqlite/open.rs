@@ -12,8 +12,7 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::sqlite::SqliteSynchronous;
 
 use crate::catalog::sqlite::failed;
-use crate::error::Error;
-use crate::error::Kind;
+use crate::catalog::sqlite::failure::failed_to_migrate;
 use crate::error::Result;
 
 /// Connections for look-ups. Each is a thread with a page cache of its own.
@@ -65,15 +64,9 @@ async fn migrate(options: &SqliteConnectOptions) -> Result<()> {
         .connect_with(options.clone())
         .await
         .map_err(failed("opening"))?;
-    let migrated = sqlx::migrate!("src/catalog/migrations/sqlite").run(&pool).await.map_err(|source| {
-        Error::new(
-            Kind::FailedPrecondition,
-            "The catalog's schema could not be brought up to date. It may belong to a newer version.",
-        )
-        .with_source(source)
-    });
+    let migrated = sqlx::migrate!("src/catalog/migrations/sqlite").run(&pool).await;
     pool.close().await;
-    migrated
+    migrated.map_err(failed_to_migrate)
 }
 
 #[cfg(test)]
