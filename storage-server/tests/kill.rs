@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Child;
 use std::process::Command;
@@ -26,6 +27,9 @@ use tonic::Code;
 
 /// Kills of an ordinary run.
 const ROUNDS: u64 = 5;
+
+/// Kills that one store takes. Each is followed by a scrub of all that the ones before left.
+const STORE_ROUNDS: u64 = 25;
 
 /// Clients that put at once.
 const CLIENTS: usize = 4;
@@ -282,13 +286,12 @@ async fn read(client: &mut Client, id: &str) -> Result<Vec<u8>, tonic::Status> {
     Ok(bytes)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_a_kill() {
-    let rounds = std::env::var("KILL_ROUNDS").map_or(ROUNDS, |text| text.parse().expect("a number"));
+/// Kills the program in these rounds, on a store of their own, and gives what must be true of it in the end.
+async fn kill_in(rounds: Range<u64>) -> Acknowledged {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut everything = Acknowledged::new();
     let mut program = Program::start(dir.path());
-    for round in 0..rounds {
+    for round in rounds {
         let kill_after = Rng::new(round + 1_000).between(1, 60);
         let mut acknowledged = work_until_killed(&mut program, round, kill_after).await;
         program = Program::start(dir.path());
@@ -304,11 +307,23 @@ async fn what_was_acknowledged_survives_a_kill() {
     for (id, fate) in &mut everything {
         check(&mut client, id, fate).await;
     }
-    let gone = everything.values().filter(|fate| fate.gone == Gone::Yes).count();
-    let labelled = everything.values().filter(|fate| fate.label.is_some()).count();
-    let puts = everything.len();
-    eprintln!(
-        "{rounds} kills: {puts} puts, {gone} deletes, {labelled} labels stand as acknowledged; none is lost"
-    );
-    assert!(gone > 0 && labelled > 0, "{gone} deleted and {labelled} labelled of {}", everything.len());
+    everything
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_a_kill() {
+    let rounds = std::env::var("KILL_ROUNDS").map_or(ROUNDS, |text| text.parse().expect("a number"));
+    let (mut puts, mut gone, mut labelled, mut first) = (0, 0, 0, 0);
+    while first < rounds {
+        let next = rounds.min(first + STORE_ROUNDS);
+        let everything = kill_in(first..next).await;
+        puts += everything.len();
+        gone += everything.values().filter(|fate| fate.gone == Gone::Yes).count();
+        labelled += everything.values().filter(|fate| fate.label.is_some()).count();
+        eprintln!(
+            "{next} kills: {puts} puts, {gone} deletes, {labelled} labels stand as acknowledged; none is lost"
+        );
+        first = next;
+    }
+    assert!(gone > 0 && labelled > 0, "{gone} deleted and {labelled} labelled of {puts}");
 }
