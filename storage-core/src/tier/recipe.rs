@@ -56,12 +56,11 @@ pub fn block_recipe(tier: Tier, class: MediaClass) -> BlockRecipe {
 }
 
 /// Documents and archives become several times as long when their streams are undone; a block of them is as much
-/// longer, so that versions of one still lie in the same. Every read needs a block of skeletons: it is the shortest.
+/// longer, so that versions of one still lie in the same.
 fn archive_block_bytes(class: MediaClass) -> usize {
     match class {
         MediaClass::Pdf | MediaClass::Zip | MediaClass::Compressed => 4 << 20,
-        MediaClass::Skeleton => 256 << 10,
-        class if class.is_text() => 512 << 10,
+        class if class.is_text() => 256 << 10,
         _ => 1 << 20,
     }
 }
