@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use uuid::Uuid;
 
 use crate::codec::Dictionary;
+use crate::error::Result;
 use crate::model::Sha256;
 use crate::pack::BlockTable;
 use crate::pack::IndexEntry;
@@ -75,6 +76,14 @@ impl ReadCaches {
                 .weigher(|_, bytes: &Bytes| weight(bytes.len()))
                 .build(),
             open: RwLock::default(),
+        }
+    }
+
+    /// A dictionary that is in memory.
+    pub(crate) fn dictionary(&self, id: Uuid) -> Result<Option<Arc<Dictionary>>> {
+        match self.dictionaries.get(&id) {
+            Some(dictionary) => Ok(Some(dictionary)),
+            None => crate::codec::builtin::dictionary(id),
         }
     }
 

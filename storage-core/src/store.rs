@@ -52,7 +52,7 @@ pub(crate) struct Store {
     pub(crate) backend: Arc<dyn LogBackend>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) ids: IdSource,
-    pub(crate) caches: ReadCaches,
+    pub(crate) caches: Arc<ReadCaches>,
     pub(crate) reads: ReadCounts,
     pub(crate) latencies: Latencies,
     pub(crate) counters: Counters,
@@ -84,7 +84,7 @@ impl Store {
         let budget =
             |bytes| Budget::new(usize::try_from(bytes).unwrap_or(usize::MAX), settings.tenant_share_percent);
         Self {
-            caches: ReadCaches::new(&settings),
+            caches: Arc::new(ReadCaches::new(&settings)),
             reads: ReadCounts::default(),
             latencies: Latencies::default(),
             counters: Counters::default(),

@@ -14,6 +14,13 @@ use crate::error::Result;
 /// Work on at most this many bytes is done where it stands: a thread switch would cost more.
 pub(crate) const INLINE_BYTES_MAX: usize = 32 << 10;
 
+/// What came of work behind a read.
+enum After<R, T, W> {
+    Done(T),
+    /// There was no place for it.
+    Waits(R, W),
+}
+
 /// A bounded number of threads of the runtime's blocking pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Workers {
@@ -53,6 +60,29 @@ impl Workers {
         match done.await {
             Ok(result) => result,
             Err(failure) => Err(panicked().with_source(failure)),
+        }
+    }
+
+    /// Reads on a thread that may block, and goes on with `work` there if the pool has a place at that moment; else
+    /// `work` waits for one.
+    pub(crate) async fn run_after<R: Send + 'static, T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<R> + Send + 'static,
+        work: impl FnOnce(R) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let Some(places) = self.places.clone() else {
+            return here(|| work(read()?));
+        };
+        let done = tokio::task::spawn_blocking(move || {
+            let found = read()?;
+            match places.try_acquire() {
+                Ok(_place) => work(found).map(After::Done),
+                Err(_) => Ok(After::Waits(found, work)),
+            }
+        });
+        match done.await.map_err(|failure| panicked().with_source(failure))?? {
+            After::Done(result) => Ok(result),
+            After::Waits(found, work) => self.run(move || work(found)).await,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -45,6 +46,9 @@ struct Arguments {
     /// Let the reads count as accesses, which may move messages to warmer tiers.
     #[arg(long)]
     touch: bool,
+    /// Name so many of the slowest reads.
+    #[arg(long, default_value_t = 0)]
+    slowest: usize,
 }
 
 /// A message that may be read.
@@ -60,6 +64,8 @@ struct Listed {
 struct Reads {
     tiers: BTreeMap<&'static str, Latencies>,
     failures: Vec<String>,
+    /// How long each read took, in the order of reading: the message and its bytes with it.
+    each: Vec<(Duration, String, u64)>,
 }
 
 #[tokio::main]
@@ -89,8 +95,19 @@ async fn main() -> Result<ExitCode> {
             all.tiers.entry(tier).or_default().merge(latencies);
         }
         all.failures.extend(reads.failures);
+        all.each.extend(reads.each);
     }
+    name_slowest(&mut all.each, arguments.slowest)?;
     report(&all)
+}
+
+/// One line for each of the slowest reads, the slowest first.
+fn name_slowest(each: &mut [(Duration, String, u64)], count: usize) -> Result<()> {
+    each.sort_by(|one, other| other.cmp(one));
+    for (elapsed, id, bytes) in each.iter().take(count) {
+        print::line(&format!("{:>8.3} ms  {bytes:>10} bytes  {id}", elapsed.as_secs_f64() * 1e3))?;
+    }
+    Ok(())
 }
 
 fn report(reads: &Reads) -> Result<ExitCode> {
@@ -149,6 +166,7 @@ async fn read_some(mut client: Client, listed: Arc<Vec<Listed>>, mut draw: Draw)
         match read {
             Ok(bytes) if matches(message, &bytes) => {
                 reads.tiers.entry(tier_name(message.tier)).or_default().add(elapsed);
+                reads.each.push((elapsed, message.id.clone(), message.bytes));
             }
             Ok(bytes) => {
                 let length = bytes.len();

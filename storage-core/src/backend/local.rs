@@ -15,6 +15,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::backend::BlockingRead;
 use crate::backend::BoxFuture;
 use crate::backend::LogBackend;
 use crate::backend::LogFile;
@@ -251,6 +252,11 @@ impl Backend for LocalBackend {
 
     fn read(&self, name: PackName, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
         Box::pin(self.run(move |inner| inner.read(name, &range)))
+    }
+
+    fn blocking_read(&self, name: PackName, range: Range<u64>) -> Option<BlockingRead> {
+        let inner = Arc::clone(&self.inner);
+        inner.disk.blocks().then(|| -> BlockingRead { Box::new(move || inner.read(name, &range)) })
     }
 
     fn length(&self, name: PackName) -> BoxFuture<'_, Result<u64>> {

@@ -47,6 +47,9 @@ impl Source for VecDeque<Bytes> {
     }
 }
 
+/// A read that is done when it is called, on a thread that may block.
+pub type BlockingRead = Box<dyn FnOnce() -> Result<Bytes> + Send>;
+
 /// A place for finished packs.
 pub trait Backend: Send + Sync + Debug {
     /// Stores a pack as a whole and returns its length. It is durable when this returns, and not there at all where
@@ -56,6 +59,12 @@ pub trait Backend: Send + Sync + Debug {
     /// The bytes of a range. A pack that is shorter than the range is [`Kind::Corrupt`], one that is not there
     /// [`Kind::NotFound`].
     fn read(&self, name: PackName, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>>;
+
+    /// The same read for a caller that goes on with the bytes on the thread that read them: one thread switch less.
+    /// None where reading does not block a thread, but waits for a network.
+    fn blocking_read(&self, _name: PackName, _range: Range<u64>) -> Option<BlockingRead> {
+        None
+    }
 
     /// The length of a pack, or [`Kind::NotFound`].
     fn length(&self, name: PackName) -> BoxFuture<'_, Result<u64>>;

@@ -152,6 +152,9 @@ pub trait Catalog: Integrity + Erasures + Similarity {
 
     // Dictionaries
 
+    /// The dictionary that frames name by this id.
+    fn dictionary(&self, id: Uuid) -> Answer<'_, Option<DictionaryRow>>;
+
     /// All dictionaries, or a tenant's.
     fn dictionaries(&self, tenant: Option<TenantKey>) -> Answer<'_, Vec<DictionaryRow>>;
     /// Adds a dictionary whose frame is durable; the older ones of that tenant and class retire.

@@ -49,7 +49,7 @@ pub fn decode_behind(prefix: &[u8], stored: &[u8], decoded_bytes: usize) -> Resu
         .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
         .map_err(|code| failed("be set up", code))?;
     let _set = context.ref_prefix(prefix).map_err(|code| failed("take a prefix", code))?;
-    let done = context.decompress(decoded.as_mut_slice(), stored);
+    let done = context.decompress(&mut decoded, stored);
     let decoded = finish_decode(done, decoded)?;
     if decoded.len() == decoded_bytes {
         return Ok(decoded);

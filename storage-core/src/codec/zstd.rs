@@ -82,15 +82,14 @@ pub(super) fn finish_encode(done: zstd_safe::SafeResult, mut stored: Vec<u8>) ->
 /// The content of one frame.
 pub(super) fn decode(stored: &[u8], decoded_bytes: usize) -> Result<Vec<u8>> {
     let mut decoded = room(stored, decoded_bytes)?;
-    let done =
-        DECODERS.with(DCtx::try_create, |context| context.decompress(decoded.as_mut_slice(), stored))?;
+    let done = DECODERS.with(DCtx::try_create, |context| context.decompress(&mut decoded, stored))?;
     finish_decode(done, decoded)
 }
 
 /// The content of one frame that refers to `dictionary`.
 pub(super) fn decode_with(stored: &[u8], decoded_bytes: usize, dictionary: &Dictionary) -> Result<Vec<u8>> {
     let mut decoded = room(stored, decoded_bytes)?;
-    let into = decoded.as_mut_slice();
+    let into = &mut decoded;
     let done = DECODERS.with(DCtx::try_create, |context| match dictionary.prepared() {
         Some(prepared) => context.decompress_using_ddict(into, stored, prepared),
         None => context.decompress_using_dict(into, stored, dictionary.bytes()),
@@ -112,7 +111,7 @@ pub(super) fn room(stored: &[u8], decoded_bytes: usize) -> Result<Vec<u8>> {
     if decoded_bytes > plausible {
         return Err(Error::corrupt("a zstd stream is too short for its stated length"));
     }
-    Ok(vec![0; decoded_bytes])
+    Ok(Vec::with_capacity(decoded_bytes))
 }
 
 pub(super) fn finish_decode(done: zstd_safe::SafeResult, mut decoded: Vec<u8>) -> Result<Vec<u8>> {

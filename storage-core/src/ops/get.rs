@@ -18,6 +18,7 @@ use sha2::Digest;
 
 use crate::budget::Held;
 use crate::catalog::rows::ItemRow;
+use crate::catalog::rows::Location;
 use crate::catalog::rows::PartRow;
 use crate::error::Error;
 use crate::error::Kind;
@@ -154,24 +155,11 @@ pub(crate) async fn open_item(
     range: Option<Range<u64>>,
 ) -> Result<(Vec<PartRow>, GetStream)> {
     let range = cut_range(range, row.bytes)?;
-    let (skeleton, parts) = futures::try_join!(skeleton_of(store, row), store.catalog.parts(row.key))?;
-    let parsed = Skeleton::parse(&skeleton)?;
-    if parsed.total_bytes() != row.bytes {
-        return Err(mismatch());
-    }
-    let sources: Vec<Source> = parts.iter().map(Source::of).collect();
-    let whole = range == (0..row.bytes);
     if row.bytes > MEMORY_BYTES_MAX {
-        let expected = whole.then_some(row.sha256);
-        let memory = reserve(store, tenant, STREAM_BYTES).await?;
-        let stream = GetStream::new(store, steps(&skeleton, &parsed, &sources)?, range, expected);
-        return Ok((parts, stream.holding(memory)));
+        return open_large(store, (tenant, row), range).await;
     }
     let memory = reserve(store, tenant, row.bytes).await?;
-    let rebuilt = rebuild(store, &skeleton, sources).await?;
-    if sha256(&rebuilt) != row.sha256 {
-        return Err(mismatch());
-    }
+    let (parts, rebuilt) = rebuild(store, row).await?;
     let answer = match memory {
         Some(memory) => Bytes::from_owner(Answer(rebuilt, memory)),
         None => rebuilt,
@@ -180,12 +168,64 @@ pub(crate) async fn open_item(
     Ok((parts, stream))
 }
 
-/// Rebuilds a small item in memory.
-async fn rebuild(store: &Arc<Store>, skeleton: &Bytes, sources: Vec<Source>) -> Result<Bytes> {
-    let loading = stream::iter(sources).map(|source| whole(store, source));
-    let objects: Vec<Bytes> = loading.buffered(LOADED_AT_ONCE).try_collect().await?;
+/// Opens a stream over an item that is never whole in memory.
+async fn open_large(
+    store: &Arc<Store>,
+    (tenant, row): (TenantKey, &ItemRow),
+    range: Range<u64>,
+) -> Result<(Vec<PartRow>, GetStream)> {
+    let (skeleton, parts) = futures::try_join!(skeleton_of(store, row), store.catalog.parts(row.key))?;
+    let parsed = parsed_for(&skeleton, row)?;
+    let sources: Vec<Source> = parts.iter().map(Source::of).collect();
+    let expected = (range == (0..row.bytes)).then_some(row.sha256);
+    let memory = reserve(store, tenant, STREAM_BYTES).await?;
+    let stream = GetStream::new(store, steps(&skeleton, &parsed, &sources)?, range, expected);
+    Ok((parts, stream.holding(memory)))
+}
+
+/// The skeleton of an item, which must be of that item's length.
+fn parsed_for(skeleton: &Bytes, row: &ItemRow) -> Result<Skeleton> {
+    let parsed = Skeleton::parse(skeleton)?;
+    if parsed.total_bytes() == row.bytes { Ok(parsed) } else { Err(mismatch()) }
+}
+
+/// Rebuilds a small item in memory and checks it. What lies in another block than the skeleton is read beside it; what lies
+/// in the same one finds it in the cache afterwards.
+async fn rebuild(store: &Arc<Store>, row: &ItemRow) -> Result<(Vec<PartRow>, Bytes)> {
+    let beside = async {
+        let parts = store.catalog.parts(row.key).await?;
+        let apart = parts.iter().map(|part| (!shares_block(row, part)).then(|| Source::of(part)));
+        let loading = stream::iter(apart.collect::<Vec<_>>()).map(|source| async {
+            match source {
+                Some(source) => whole(store, source).await.map(Some),
+                None => Ok(None),
+            }
+        });
+        let loaded: Vec<Option<Bytes>> = loading.buffered(LOADED_AT_ONCE).try_collect().await?;
+        Ok((parts, loaded))
+    };
+    let (skeleton, (parts, loaded)) = futures::try_join!(skeleton_of(store, row), beside)?;
+    let _parsed = parsed_for(&skeleton, row)?;
+    let mut objects = Vec::with_capacity(parts.len());
+    for (part, loaded) in parts.iter().zip(loaded) {
+        objects.push(match loaded {
+            Some(bytes) => bytes,
+            None => whole(store, Source::of(part)).await?,
+        });
+    }
+    let rebuilt = assembled(store, skeleton, objects).await?;
+    if sha256(&rebuilt) == row.sha256 { Ok((parts, rebuilt)) } else { Err(mismatch()) }
+}
+
+/// Whether a part is first looked for where the skeleton is.
+fn shares_block(row: &ItemRow, part: &PartRow) -> bool {
+    let block = |location: Location| (location.pack, location.place.frame);
+    block(row.copy.unwrap_or(row.location)) == block(part.object.copy.unwrap_or(part.object.location))
+}
+
+/// An item from its skeleton and its objects.
+async fn assembled(store: &Arc<Store>, skeleton: Bytes, objects: Vec<Bytes>) -> Result<Bytes> {
     let total: usize = objects.iter().map(Bytes::len).sum();
-    let skeleton = skeleton.clone();
     let assembled = move || {
         let object =
             |index| usize::try_from(index).ok().and_then(|index: usize| objects.get(index)).map(|b| &b[..]);

@@ -118,14 +118,10 @@ impl Store {
 
     /// The dictionary of that id, from the cache or from its pack.
     pub(crate) async fn dictionary(&self, id: Uuid) -> Result<Arc<Dictionary>> {
-        if let Some(dictionary) = self.caches.dictionaries.get(&id) {
+        if let Some(dictionary) = self.caches.dictionary(id)? {
             return Ok(dictionary);
         }
-        if let Some(dictionary) = crate::codec::builtin::dictionary(id)? {
-            return Ok(dictionary);
-        }
-        let rows = self.catalog.dictionaries(None).await?;
-        let row = rows.into_iter().find(|row| row.dictionary.id == id).ok_or_else(|| {
+        let row = self.catalog.dictionary(id).await?.ok_or_else(|| {
             Error::corrupt(format!(
                 "Dictionary {id} is needed and the catalog does not know it. Restore from a backup."
             ))
@@ -135,8 +131,8 @@ impl Store {
         if record.id != id {
             return Err(wrong_entry(row.pack_name, row.dictionary.frame));
         }
-        let bytes = self.foreground.run(move || frame.stream(None)).await?;
-        let dictionary = Arc::new(Dictionary::stored(id, record.kind, Arc::from(&*bytes))?);
+        let load = move || Dictionary::stored(id, record.kind, Arc::from(&*frame.stream(None)?));
+        let dictionary = Arc::new(self.foreground.run(load).await?);
         self.caches.dictionaries.insert(id, Arc::clone(&dictionary));
         Ok(dictionary)
     }
@@ -160,22 +156,52 @@ impl Store {
 
     /// A decoded block that is not kept.
     pub(crate) async fn block_once(&self, pack: Uuid, ordinal: u32) -> Result<Block> {
-        self.decoded(self.frame(pack, ordinal).await?).await
+        self.with_frame(pack, ordinal, |frame, dictionary| block_in(&frame, dictionary)).await
+    }
+
+    /// Reads a frame and does `work` on it and its dictionary: on the thread that read it, where everything else is at hand.
+    async fn with_frame<T: Send + 'static>(
+        &self,
+        pack: Uuid,
+        ordinal: u32,
+        work: impl FnOnce(Frame, Option<&Dictionary>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let entry = self.index_entry(pack, ordinal).await?;
+        let (name, range) =
+            (PackName(pack), entry.offset..entry.offset.saturating_add(u64::from(entry.bytes())));
+        let Some(read) = self.backend.blocking_read(name, range) else {
+            let frame = self.frame(pack, ordinal).await?;
+            return self.with_dictionary(frame, work).await;
+        };
+        let caches = Arc::clone(&self.caches);
+        let parse = move || Frame::parse(name, ordinal, read().map_err(gone(pack))?);
+        let begun = self.foreground.run_after(parse, move |frame| match frame.header().dictionary() {
+            None => work(frame, None).map(Ok),
+            Some(id) => match caches.dictionary(id)? {
+                Some(dictionary) => work(frame, Some(&dictionary)).map(Ok),
+                None => Ok(Err((frame, work))),
+            },
+        });
+        match begun.await? {
+            Ok(done) => Ok(done),
+            Err((frame, work)) => self.with_dictionary(frame, work).await,
+        }
+    }
+
+    /// Does `work` on a frame and the dictionary that it needs.
+    async fn with_dictionary<T: Send + 'static>(
+        &self,
+        frame: Frame,
+        work: impl FnOnce(Frame, Option<&Dictionary>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let dictionary = self.dictionary_of(&frame).await?;
+        let bytes = frame.header().stream_stored as usize;
+        self.foreground.run_sized(bytes, move || work(frame, dictionary.as_deref())).await
     }
 
     /// The block that a frame holds.
     pub(crate) async fn decoded(&self, frame: Frame) -> Result<Block> {
-        let dictionary = self.dictionary_of(&frame).await?;
-        let bytes = frame.header().stream_stored as usize;
-        self.foreground
-            .run_sized(bytes, move || {
-                Ok(Block {
-                    tenant: frame.header().tenant,
-                    table: frame.head().block_table()?,
-                    stream: frame.stream(dictionary.as_deref())?,
-                })
-            })
-            .await
+        self.with_dictionary(frame, |frame, dictionary| block_in(&frame, dictionary)).await
     }
 
     /// A skeleton, verified by its digest and by the item it belongs to.
@@ -187,7 +213,7 @@ impl Store {
     /// An object, verified by its SHA-256; a large one as the list of its segments.
     pub(crate) async fn object(&self, location: &Location, expected: Sha256) -> Result<StoredObject> {
         let block = self.block(location.pack, location.place.frame).await?;
-        let small = block.stream.len() <= crate::workers::INLINE_BYTES_MAX;
+        let small = entry_in(&block, location)?.bytes as usize <= crate::workers::INLINE_BYTES_MAX;
         if small && transform_in(&block, location)? == TransformId::NONE {
             return object_in(&block, location, expected, None);
         }
@@ -198,25 +224,31 @@ impl Store {
 
     /// One segment of a large object, verified by its SHA-256.
     pub(crate) async fn segment(&self, pack: Uuid, segment: &SegmentPlace) -> Result<Bytes> {
-        let frame = self.frame(pack, segment.ordinal).await?;
-        let dictionary = self.dictionary_of(&frame).await?;
         let (expected, length) = (segment.sha256, segment.bytes as usize);
         let ordinal = segment.ordinal;
-        self.foreground
-            .run(move || {
-                let stored = frame.stream(dictionary.as_deref())?;
-                let bytes = match frame.header().form()? {
-                    None => stored,
-                    Some(form) => {
-                        let bytes = form.bytes as usize;
-                        Bytes::from(recode::decode(form.transform, &form.params, &stored, bytes)?)
-                    }
-                };
-                let fits = bytes.len() == length && sha256(&bytes) == expected;
-                if fits { Ok(bytes) } else { Err(wrong_entry(pack, ordinal)) }
-            })
-            .await
+        self.with_frame(pack, ordinal, move |frame, dictionary| {
+            let stored = frame.stream(dictionary)?;
+            let bytes = match frame.header().form()? {
+                None => stored,
+                Some(form) => {
+                    let bytes = form.bytes as usize;
+                    Bytes::from(recode::decode(form.transform, &form.params, &stored, bytes)?)
+                }
+            };
+            let fits = bytes.len() == length && sha256(&bytes) == expected;
+            if fits { Ok(bytes) } else { Err(wrong_entry(pack, ordinal)) }
+        })
+        .await
     }
+}
+
+/// The block that a frame holds.
+fn block_in(frame: &Frame, dictionary: Option<&Dictionary>) -> Result<Block> {
+    Ok(Block {
+        tenant: frame.header().tenant,
+        table: frame.head().block_table()?,
+        stream: frame.stream(dictionary)?,
+    })
 }
 
 /// The entry at a location.

@@ -297,6 +297,10 @@ impl Catalog for FaultyCatalog {
         self.write("forget_reads_before", self.inner.forget_reads_before(day))
     }
 
+    fn dictionary(&self, id: Uuid) -> Answer<'_, Option<DictionaryRow>> {
+        self.read("dictionary", self.inner.dictionary(id))
+    }
+
     fn dictionaries(&self, tenant: Option<TenantKey>) -> Answer<'_, Vec<DictionaryRow>> {
         self.read("dictionaries", self.inner.dictionaries(tenant))
     }

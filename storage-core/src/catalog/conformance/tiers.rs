@@ -224,6 +224,7 @@ pub(super) async fn dictionaries(fixture: &Fixture) {
         keys.push(key);
         let rows = must(catalog.dictionaries(None).await);
         assert_eq!(rows.iter().find(|row| row.key == key).map(|row| &row.dictionary), Some(&new));
+        assert_eq!(rows.into_iter().find(|row| row.key == key), must(catalog.dictionary(new.id).await));
     }
     let first = keys.get(..1).unwrap_or_default();
     for _ in 0..2 {

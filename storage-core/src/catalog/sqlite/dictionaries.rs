@@ -1,7 +1,9 @@
 //! Rows of dictionaries.
 
+use sqlx::AssertSqlSafe;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
 use crate::catalog::rows::DictionaryRow;
 use crate::catalog::rows::NewDictionary;
@@ -42,17 +44,26 @@ fn dictionary(row: &SqliteRow) -> Result<DictionaryRow> {
     })
 }
 
+const ROWS: &str = "SELECT d.*, p.uuid AS pack_uuid, \
+    (SELECT count(*) FROM content_pack_dictionaries n WHERE n.dictionary_id = d.id) AS packs \
+    FROM content_dictionaries d JOIN content_packs p ON p.id = d.pack_id ";
+
+pub(super) async fn by_uuid(pool: &SqlitePool, id: Uuid) -> Result<Option<DictionaryRow>> {
+    let row = sqlx::query(AssertSqlSafe(format!("{ROWS} WHERE d.uuid = ?")))
+        .bind(blob(id))
+        .fetch_optional(pool)
+        .await
+        .map_err(failed("looking up a dictionary"))?;
+    row.as_ref().map(dictionary).transpose()
+}
+
 pub(super) async fn all(pool: &SqlitePool, tenant: Option<TenantKey>) -> Result<Vec<DictionaryRow>> {
-    let rows = sqlx::query(
-        "SELECT d.*, p.uuid AS pack_uuid, \
-         (SELECT count(*) FROM content_pack_dictionaries n WHERE n.dictionary_id = d.id) AS packs \
-         FROM content_dictionaries d JOIN content_packs p ON p.id = d.pack_id \
-         WHERE ?1 IS NULL OR d.tenant_id = ?1 ORDER BY d.id",
-    )
-    .bind(tenant.map(|tenant| tenant.0))
-    .fetch_all(pool)
-    .await
-    .map_err(failed("listing dictionaries"))?;
+    let rows =
+        sqlx::query(AssertSqlSafe(format!("{ROWS} WHERE ?1 IS NULL OR d.tenant_id = ?1 ORDER BY d.id")))
+            .bind(tenant.map(|tenant| tenant.0))
+            .fetch_all(pool)
+            .await
+            .map_err(failed("listing dictionaries"))?;
     rows.iter().map(dictionary).collect()
 }
 

@@ -238,6 +238,10 @@ impl Catalog for SqliteCatalog {
         tiering::forget_reads_before(&self.writer, day).boxed()
     }
 
+    fn dictionary(&self, id: Uuid) -> Answer<'_, Option<DictionaryRow>> {
+        dictionaries::by_uuid(&self.readers, id).boxed()
+    }
+
     fn dictionaries(&self, tenant: Option<TenantKey>) -> Answer<'_, Vec<DictionaryRow>> {
         dictionaries::all(&self.readers, tenant).boxed()
     }

@@ -59,6 +59,35 @@ impl<'a> BitReader<'a> {
         Ok(value as usize)
     }
 
+    /// Appends the digits that the next `count` numbers of `width` bits stand for: three bytes at a time, whichever bit
+    /// they begin at, then one by one.
+    pub(super) fn spell(
+        &mut self,
+        count: usize,
+        (alphabet, width): (&[u8], u32),
+        into: &mut Vec<u8>,
+    ) -> Result<()> {
+        let mask = (1_u32 << width) - 1;
+        let end = into.len() + count;
+        let each = (24 / width) as usize;
+        while end - into.len() >= each
+            && let Some((&[one, two, three], rest)) = self.rest.split_first_chunk()
+        {
+            self.rest = rest;
+            self.pending = (self.pending << 24) | u32::from_be_bytes([0, one, two, three]);
+            let mut left = self.count + 24;
+            while left >= self.count + width {
+                left -= width;
+                into.push(*alphabet.get(((self.pending >> left) & mask) as usize).ok_or_else(misfit)?);
+            }
+            self.pending &= (1 << self.count) - 1;
+        }
+        while into.len() < end {
+            into.push(*alphabet.get(self.take(width)?).ok_or_else(misfit)?);
+        }
+        Ok(())
+    }
+
     /// Nothing may be left but the zeros that fill the last byte.
     pub(super) fn end(&self) -> Result<()> {
         if self.rest.is_empty() && self.count < 8 && self.pending == 0 { Ok(()) } else { Err(misfit()) }

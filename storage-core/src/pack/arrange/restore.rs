@@ -61,11 +61,7 @@ impl Text<'_> {
         if count == 0 || count > end - into.len() {
             return Err(misfit());
         }
-        let (alphabet, width) = (digits.alphabet(), digits.width());
-        for _ in 0..count {
-            into.push(*alphabet.get(bits.take(width)?).ok_or_else(misfit)?);
-        }
-        Ok(())
+        bits.spell(count, (digits.alphabet(), digits.width()), into)
     }
 }
 

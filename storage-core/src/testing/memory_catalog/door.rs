@@ -179,6 +179,13 @@ impl Catalog for MemoryCatalog {
         }))
     }
 
+    fn dictionary(&self, id: Uuid) -> Answer<'_, Option<DictionaryRow>> {
+        answer!(self.read(|state| {
+            let rows = state.dictionary_rows(None)?;
+            Ok(rows.into_iter().find(|row| row.dictionary.id == id))
+        }))
+    }
+
     fn dictionaries(&self, tenant: Option<TenantKey>) -> Answer<'_, Vec<DictionaryRow>> {
         answer!(self.read(|state| state.dictionary_rows(tenant)))
     }
