@@ -28,6 +28,8 @@ use crate::ops::log::known::Sorted;
 use crate::ops::log::known::look_up;
 use crate::ops::log::known::removed_meanwhile;
 use crate::ops::log::known::sort_out;
+use crate::ops::log::mend::Mended;
+use crate::ops::log::mend::find_broken;
 use crate::ops::log::pack::OpenPack;
 use crate::ops::prepared::ObjectBytes;
 use crate::ops::prepared::PreparedObject;
@@ -71,9 +73,9 @@ impl Log {
             return;
         }
         match self.append_group(&fresh, &menders, known, now).await {
-            Ok((commit, receipts)) => {
+            Ok((commit, receipts, mended)) => {
                 let puts = fresh.into_iter().zip(receipts).chain(menders).collect();
-                self.committer.send(Durable { commit, puts, repeats }).await;
+                self.committer.send(Durable { commit, mended, puts, repeats }).await;
             }
             Err(error) => {
                 let menders = menders.into_iter().map(|(mender, _)| mender);
@@ -84,7 +86,9 @@ impl Log {
 
     async fn prepare_group(&self, puts: &[Waiting], now: Timestamp) -> Result<Known> {
         self.store.check_writable()?;
-        look_up(&self.store, puts.iter().map(|(put, _)| put), now).await
+        let mut known = look_up(&self.store, puts.iter().map(|(put, _)| put), now).await?;
+        find_broken(&self.store, puts, &mut known).await?;
+        Ok(known)
     }
 
     /// Makes the frames of a group durable. What it returns must be committed before anybody is told.
@@ -94,7 +98,7 @@ impl Log {
         menders: &[(Waiting, PutReceipt)],
         known: Known,
         now: Timestamp,
-    ) -> Result<(LogCommit, Vec<PutReceipt>)> {
+    ) -> Result<(LogCommit, Vec<PutReceipt>, Vec<Mended>)> {
         let store = Arc::clone(&self.store);
         let open = self.open_pack(now).await?;
         let mut group = Group::new(known, now);
@@ -108,7 +112,7 @@ impl Log {
             }
             let progress = open.append_sync().await?;
             group.commit.packs.push((open.key, progress));
-            Ok((group.commit, receipts))
+            Ok((group.commit, receipts, group.mended))
         };
         written.await.inspect_err(|_| store.shut_for_writes())
     }
@@ -151,11 +155,17 @@ pub(super) struct Group {
     pub(super) known: Known,
     pub(super) fresh: HashMap<ObjectHash, usize>,
     pub(super) commit: LogCommit,
+    pub(super) mended: Vec<Mended>,
 }
 
 impl Group {
     fn new(known: Known, now: Timestamp) -> Self {
-        Self { known, fresh: HashMap::new(), commit: LogCommit { at: now, ..LogCommit::default() } }
+        Self {
+            known,
+            fresh: HashMap::new(),
+            commit: LogCommit { at: now, ..LogCommit::default() },
+            mended: Vec::new(),
+        }
     }
 
     pub(super) fn find(&self, tenant: TenantKey, sha256: Sha256) -> Option<ObjectRef> {

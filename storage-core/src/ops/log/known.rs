@@ -1,5 +1,5 @@
 //! What the catalog knows about the ids and hashes of a group of puts, and what follows for each put: it is answered at
-//! once, written, or writes no more than the quarantined objects that it brings the bytes of.
+//! once, written, or writes no more than the lost skeleton and the quarantined objects that it brings the bytes of.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -36,6 +36,8 @@ pub(super) struct Known {
     pub(super) objects: HashMap<ObjectHash, (ObjectKey, u64)>,
     /// Objects that are there and can be read nowhere: to a put they are unknown.
     quarantined: HashSet<ObjectHash>,
+    /// Items that are there, whose skeleton can be read nowhere, and that a put splits as they were split.
+    pub(super) broken: HashMap<CallerKey, ItemRow>,
 }
 
 /// What is to be done about each put of a group.
@@ -92,16 +94,24 @@ impl Known {
         })
     }
 
+    /// The item that has an id of a caller's.
+    pub(super) fn item(&self, key: &CallerKey) -> Option<&ItemRow> {
+        self.items.get(key)
+    }
+
     /// Whether an object can be read nowhere although it is there.
     pub(super) fn is_quarantined(&self, tenant: TenantKey, sha256: Sha256) -> bool {
         self.quarantined.contains(&(tenant, sha256))
     }
 
-    /// Whether the put brings the bytes of a quarantined object.
+    /// Whether the put brings the bytes of a quarantined object, or of a skeleton that is lost.
     fn mends(&self, put: &PreparedPut) -> bool {
-        put.objects.iter().any(|object| {
-            matches!(object.data, ObjectBytes::Whole(_)) && self.is_quarantined(put.tenant.key, object.sha256)
-        })
+        let broken = put.caller_key().is_some_and(|key| self.broken.contains_key(&key));
+        broken
+            || put.objects.iter().any(|object| {
+                matches!(object.data, ObjectBytes::Whole(_))
+                    && self.is_quarantined(put.tenant.key, object.sha256)
+            })
     }
 
     /// The answer where the caller's id is taken or gone.
