@@ -58,6 +58,13 @@ pub(super) fn caller_id(row: &SqliteRow) -> Result<Option<String>> {
     }
 }
 
+/// Whether a row keeps its caller's id in the one way that it is found by.
+pub(super) fn is_kept(row: &SqliteRow, id: Option<&str>) -> Result<bool> {
+    let kept =
+        Kept { text: get(row, "caller_id")?, key: get(row, "caller_key")?, hash: get(row, "caller_hash")? };
+    Ok(kept == Kept::of(id))
+}
+
 /// The bytes that an id stands for, if the same id comes out of them.
 fn key_of(id: &str) -> Option<Vec<u8>> {
     let key = match id.len() {
