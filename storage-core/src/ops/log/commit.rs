@@ -121,7 +121,10 @@ async fn run(store: Arc<Store>, mut queue: mpsc::Receiver<Durable>, dealt_with: 
 async fn deal_with(store: &Store, mut groups: Vec<Durable>) {
     let commit = merged(groups.iter_mut().map(|group| std::mem::take(&mut group.commit)));
     let committed = match store.check_writable() {
-        Ok(()) => commit_all(store, &commit, &groups).await.inspect_err(|_| store.shut_for_writes()),
+        Ok(()) => {
+            let mended = groups.iter().flat_map(|group| &group.mended);
+            commit_all(store, &commit, mended).await.inspect_err(|_| store.shut_for_writes())
+        }
         Err(error) => Err(error),
     };
     for group in groups {
@@ -138,13 +141,16 @@ async fn deal_with(store: &Store, mut groups: Vec<Durable>) {
     }
 }
 
-/// Commits, and points rows to skeletons that were written again, which no replay of the log would do.
-async fn commit_all(store: &Store, commit: &LogCommit, groups: &[Durable]) -> Result<()> {
+/// Commits, and points rows to skeletons that were written again, durably, because no replay of the log would do it.
+pub(super) async fn commit_all(
+    store: &Store,
+    commit: &LogCommit,
+    mended: impl Iterator<Item = &Mended>,
+) -> Result<()> {
     store.catalog.commit(commit).await?;
     let mut durable = true;
-    for (tenant, mended) in groups.iter().flat_map(|group| &group.mended) {
-        let moves = std::slice::from_ref(mended);
-        let _overtaken = store.catalog.relocate(*tenant, moves, store.now().day()).await?;
+    for skeleton in mended {
+        skeleton.apply(store).await?;
         durable = false;
     }
     if durable { Ok(()) } else { store.catalog.barrier().await }
