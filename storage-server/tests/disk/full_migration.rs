@@ -36,6 +36,17 @@ async fn all_there(client: &mut Client) {
     }
 }
 
+/// A scrub finds nothing.
+async fn in_order(client: &mut Client) {
+    let mut steps = client.admin.scrub(proto::ScrubRequest::default()).await.unwrap().into_inner();
+    let mut done = false;
+    while let Some(step) = steps.message().await.unwrap() {
+        assert!(step.findings.is_empty(), "{:?}", step.findings);
+        done = step.done;
+    }
+    assert!(done, "it looked at everything");
+}
+
 /// Fills the file system up to so many bytes.
 fn fill(ballast: &Path, left: u64) {
     let there = rustix::fs::statvfs(ballast.parent().unwrap()).unwrap();
@@ -68,14 +79,23 @@ async fn fills_up(left: u64) {
     if !writable {
         let _report = client.admin.reopen(proto::ReopenRequest {}).await.unwrap();
     }
+    // What the migration left of its pack is no damage.
+    in_order(&mut client).await;
     assert!(migrate(&mut client).await.unwrap() >= MESSAGES, "all of them move now");
     all_there(&mut client).await;
-    let _report = client.admin.sweep(proto::SweepRequest::default()).await.unwrap();
+    let grace = Some(prost_types::Duration::default());
+    let _report = client.admin.sweep(proto::SweepRequest { grace, ..Default::default() }).await.unwrap();
+    all_there(&mut client).await;
+    in_order(&mut client).await;
     drop(client);
     server.stop().await;
     let server = TestServer::start_in(&data).await;
     let mut client = server.client().await;
     all_there(&mut client).await;
+    in_order(&mut client).await;
+    if writable {
+        assert!(read(&mut client, "meanwhile").await.unwrap() == message(99, 2_000));
+    }
     assert_eq!(metric(&server, "storage_damaged_units_total").await, 0);
     let leftovers = std::fs::read_dir(data.join("packs")).unwrap();
     let temporary = leftovers.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "tmp");
