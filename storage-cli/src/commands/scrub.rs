@@ -1,5 +1,5 @@
 //! `scrub`: reads and hashes everything, compares packs with the catalog, and lists every disagreement. Exit code 1 where
-//! there is one.
+//! there is one that matters: damage that nothing needs is listed and is none.
 
 use std::time::Duration;
 
@@ -108,6 +108,8 @@ impl Finding {
 #[derive(Debug, Serialize)]
 struct Summary {
     findings: u64,
+    /// Of these, damage that nothing needs.
+    unneeded: u64,
     packs: u64,
     packs_skipped: u64,
     frames: u64,
@@ -144,6 +146,7 @@ pub async fn run(args: &ScrubArgs, context: &mut Context) -> Result<()> {
 fn summary(answer: &proto::ScrubProgress, output: &mut Output) -> Result<()> {
     let summary = Summary {
         findings: answer.found,
+        unneeded: answer.unneeded,
         packs: answer.packs,
         packs_skipped: answer.packs_skipped,
         frames: answer.frames,
@@ -164,8 +167,13 @@ fn summary(answer: &proto::ScrubProgress, output: &mut Output) -> Result<()> {
     if summary.stopped {
         output.say("Stopped before everything was checked; --older-than skips what was.")?;
     }
-    if summary.findings > 0 {
-        return Err(Failure::new(format!("{}.", counted(summary.findings, "finding"))));
+    let wrong = summary.findings.saturating_sub(summary.unneeded);
+    if wrong > 0 {
+        return Err(Failure::new(format!("{}.", counted(wrong, "finding"))));
     }
-    output.say("Nothing is wrong.")
+    output.say(if summary.unneeded > 0 {
+        "Everything stored is whole; what is damaged, nothing needs."
+    } else {
+        "Nothing is wrong."
+    })
 }

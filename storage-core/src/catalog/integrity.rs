@@ -25,6 +25,8 @@ pub struct CheckedItem {
     pub row: ItemRow,
     /// The short hash of its Message-ID.
     pub message_id_hash: Option<i64>,
+    /// Whether its caller's id, if it has one, is found: kept in the one form of it, with its hash.
+    pub is_found: bool,
 }
 
 /// What a rebuilt catalog is told that no other commit says.

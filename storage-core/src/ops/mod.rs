@@ -10,6 +10,7 @@ mod holders;
 pub(crate) mod items;
 mod large_sink;
 pub(crate) mod log;
+mod lost;
 pub(crate) mod migrate;
 pub(crate) mod prepared;
 pub mod put;

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::Result;
 use crate::ids::message_id_hash;
+use crate::ids::uuid_v7_time;
 use crate::media::MediaClass;
 use crate::mime;
 use crate::mime::PartInfo;
@@ -19,6 +20,7 @@ use crate::model::PutReceipt;
 use crate::model::Sha256;
 use crate::ops::hidden_id::hidden_id;
 use crate::ops::log::group::CallerKey;
+use crate::ops::lost::Lost;
 use crate::ops::read::sha256;
 use crate::pack::MessageRecord;
 use crate::pack::PartRecord;
@@ -79,6 +81,8 @@ pub(crate) struct PreparedPut {
     pub(crate) skeleton: Bytes,
     pub(crate) message_id_hash: Option<i64>,
     pub(crate) objects: Vec<PreparedObject>,
+    /// What the item that it repeats has lost, where that was looked at before it came to the log.
+    pub(crate) lost: Option<Lost>,
     /// The put memory it holds until it is answered, whether or not its caller still waits.
     pub(crate) memory: Option<Held>,
 }
@@ -141,6 +145,32 @@ impl PreparedPut {
             message_id_hash: self.message_id_hash,
             parts: parts.collect(),
             unknown: crate::pack::Fields::default(),
+        }
+    }
+
+    /// Becomes a put of the item that is there and has these bytes, as it stands in the catalog.
+    pub(crate) fn becomes(&mut self, row: &ItemRow) {
+        self.id = row.id;
+        self.created = uuid_v7_time(row.id);
+        self.options.external = row.external;
+        self.options.retention_end = row.expires;
+        self.options.hold = row.hold;
+        self.options.pin = row.pin;
+        self.options.labels.clone_from(&row.labels);
+    }
+
+    /// The record of the item that is there and has these bytes, as it stands in the catalog.
+    pub(crate) fn record_of(&self, row: &ItemRow) -> MessageRecord {
+        MessageRecord {
+            id: row.id,
+            caller_id: row.caller_id.clone(),
+            external: row.external,
+            created: uuid_v7_time(row.id),
+            retention_end: row.expires,
+            hold: row.hold,
+            pin: row.pin,
+            labels: row.labels.clone(),
+            ..self.record()
         }
     }
 
@@ -233,6 +263,7 @@ impl PutTarget {
             skeleton: Bytes::from(skeleton),
             message_id_hash: message_id.map(message_id_hash),
             objects,
+            lost: None,
             memory: None,
         }
     }

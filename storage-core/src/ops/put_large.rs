@@ -1,5 +1,6 @@
 //! Storing a large item as it comes in, in bounded memory. Order: create a pack of its own -> split; segments of large
-//! objects go into the pack as they fill -> rebuild the item from the pack and compare its hash -> drop the pack if
+//! objects go into the pack as they fill -> rebuild the item from the pack and compare its hash -> read the item that has the
+//! id and the bytes already, if there is one: what of it is lost counts as not known, and the put mends it -> drop the pack if
 //! every object in it is known already, else add the block of manifests and the message's record, durable -> the log
 //! checks the id, ends the pack with its index, durable, and commits it -> acknowledge.
 //!
@@ -35,6 +36,9 @@ use crate::ops::log::Request;
 use crate::ops::log::group::SEGMENT_BYTES;
 use crate::ops::log::group::push_segment;
 use crate::ops::log::pack::OpenPack;
+use crate::ops::lost::Lost;
+use crate::ops::lost::find_lost;
+use crate::ops::lost::quarantine;
 use crate::ops::prepared::ObjectBytes;
 use crate::ops::prepared::PreparedObject;
 use crate::ops::prepared::PreparedPut;
@@ -202,8 +206,9 @@ impl LargeWriter {
             self.store.foreground.run(move || splitting.finish(&target)).await?;
         self.write(produced).await?;
         let objects = std::mem::take(&mut self.objects);
-        let put = self.target.clone().prepared(whole, skeleton, message_id.as_deref(), objects);
+        let mut put = self.target.clone().prepared(whole, skeleton, message_id.as_deref(), objects);
         self.prove(&put).await?;
+        self.look_at_repeated(&mut put).await?;
         if self.all_known(&put).await? {
             let open = self.open.take().ok_or_else(used_up)?;
             let (key, name) = (open.key, open.name);
@@ -220,9 +225,9 @@ impl LargeWriter {
                 return Err(error);
             }
         };
-        let receipt = log.ask(|reply| Request::Large(Box::new(large), reply)).await;
-        match &receipt {
-            Ok(receipt) if receipt.created => self.store.caches.sealed_pack(name),
+        let landed = log.ask(|reply| Request::Large(Box::new(large), reply)).await;
+        match &landed {
+            Ok(landed) if landed.kept => self.store.caches.sealed_pack(name),
             Ok(_) => discard(&self.store, key, name).await,
             // Refused. Where the store is shut it is unknown, and recovery decides at the next start.
             Err(error) if self.store.writable() => {
@@ -231,7 +236,25 @@ impl LargeWriter {
             }
             Err(_) => {}
         }
-        receipt
+        landed.map(|landed| landed.receipt)
+    }
+
+    /// Reads the item that has the put's id and its bytes. Where something of it is lost, the put becomes one of that item.
+    async fn look_at_repeated(&self, put: &mut PreparedPut) -> Result<()> {
+        let (tenant, ids) = (put.tenant.key, put.options.caller_id.iter().cloned().collect::<Vec<_>>());
+        let rows = self.store.catalog.items_by_caller_id(tenant, put.kind, &ids).await?;
+        let Some(row) = rows.into_iter().find(|row| row.sha256 == put.sha256) else {
+            put.lost = Some(Lost::default());
+            return Ok(());
+        };
+        let lost = find_lost(&self.store, put, &row).await?;
+        if !lost.is_nothing() {
+            lost.check_mends(put, |_| true)?;
+            quarantine(&self.store, std::iter::once(&lost), self.store.now()).await?;
+            put.becomes(&row);
+        }
+        put.lost = Some(lost);
+        Ok(())
     }
 
     /// Rebuilds the item from what was written and compares its hash.

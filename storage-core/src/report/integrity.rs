@@ -77,8 +77,10 @@ finding_kinds! {
     PackDictionaries "pack-dictionaries" "Run repair before the next sweep: it notes what the pack needs.",
     /// A frame does not match its checksums, or cannot be decoded.
     FrameDamaged "frame-damaged" "Put the file of the same name from a backup into packs/; else run repair.",
+    /// Damage of something that no row needs.
+    DamageUnneeded "damage-unneeded" "Nothing is lost. It goes with its pack: compact --threshold 1 takes away what no longer counts.",
     /// A skeleton does not have its hash.
-    SkeletonDamaged "skeleton-damaged" "Run repair. If it finds no other place, delete the item and store it again under another id.",
+    SkeletonDamaged "skeleton-damaged" "Run repair. If it finds no other place, store the same bytes again under the caller's id of the item.",
     /// An object does not have its hash.
     ObjectDamaged "object-damaged" "Run repair. If it finds no other place, store a message that holds the same bytes again.",
     /// A segment does not have its hash.
@@ -226,6 +228,13 @@ pub struct ScrubReport {
     pub findings: BTreeMap<String, u64>,
     /// True where it was stopped before it was done.
     pub stopped: bool,
+}
+
+impl ScrubReport {
+    /// Findings of damage that nothing needs: what is stored is whole all the same.
+    pub fn unneeded(&self) -> u64 {
+        self.findings.get(FindingKind::DamageUnneeded.name()).copied().unwrap_or_default()
+    }
 }
 
 /// What a scrub tells while it runs. No finding is left out; progress may be.

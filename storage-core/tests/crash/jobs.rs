@@ -10,6 +10,9 @@ use storage_core::catalog::rows::PackOrigin;
 use storage_core::engine::Engine;
 use storage_core::error::Result;
 use storage_core::model::Tier;
+use storage_core::pack::Footer;
+use storage_core::pack::FrameKind;
+use storage_core::pack::PackIndex;
 use storage_core::pack::PackName;
 use storage_core::report::CompactOptions;
 use storage_core::report::CompactReport;
@@ -79,6 +82,30 @@ impl Lab {
         let options = RepairOptions { apply: true, ..RepairOptions::default() };
         let repaired = self.engine().repair(options, actions, CancellationToken::new());
         tokio::join!(repaired, hear).0
+    }
+
+    /// Damages all that the packs hold of items: a byte of every block and segment.
+    pub(crate) async fn spoil(&mut self) -> Result<()> {
+        let packs = self.packs.backend().clone();
+        for (name, bytes) in packs.list().await? {
+            let whole = packs.read(name, 0..bytes).await?;
+            let footer = Footer::parse(name, &whole, bytes)?;
+            let index = usize::try_from(footer.index_offset).unwrap();
+            let index = PackIndex::parse(&footer, &whole[index..index + footer.index_bytes as usize])?;
+            let mut whole = BytesMut::from(whole);
+            for entry in index.entries() {
+                if matches!(entry.kind, FrameKind::Block | FrameKind::Segment) && entry.stream_stored > 0 {
+                    let head = u64::from(entry.header_bytes) + u64::from(entry.table_bytes);
+                    whole[usize::try_from(entry.offset + head).unwrap()] ^= 1;
+                }
+            }
+            packs.delete(name).await?;
+            let _bytes = packs.put(name, &mut VecDeque::from([Bytes::from(whole)])).await?;
+        }
+        self.damaged = true;
+        let items = self.world.stored().map(|(key, _)| key.clone());
+        self.world.damaged = items.collect();
+        Ok(())
     }
 
     /// Damages the packs of a tier that were rewritten: a byte in the middle of each.

@@ -220,6 +220,7 @@ impl Lab {
 
     fn told(&mut self, put: &Put, answer: Result<PutReceipt>) -> Result<PutReceipt> {
         let receipt = answer?;
+        let _mended = self.world.damaged.remove(&put.key);
         self.world.item(&put.key).settle(Some(Item::new(put.bytes.clone(), &put.options)));
         self.faults.acknowledged();
         Ok(receipt)

@@ -2,6 +2,7 @@
 //! there whole or not at all.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use storage_core::clock::Timestamp;
@@ -69,6 +70,8 @@ pub(crate) struct World {
     pub(crate) erased: Vec<Bytes>,
     /// Items whose erasure was asked for, and nobody was told that it is done.
     pub(crate) asked: Vec<Key>,
+    /// Items that were damaged, until a put that brings their bytes again is acknowledged.
+    pub(crate) damaged: BTreeSet<Key>,
 }
 
 impl World {

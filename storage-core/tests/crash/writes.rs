@@ -31,6 +31,18 @@ pub(crate) fn open(lab: &mut Lab) -> Done<'_> {
     Box::pin(lab.open())
 }
 
+/// A store all of whose items are damaged, in the archive.
+fn spoilt(lab: &mut Lab) -> Done<'_> {
+    Box::pin(async {
+        lab.open().await?;
+        lab.put_all(vec![Put::message("m1", mail(0)), Put::content("c1", noise(1, 5_000))]).await?;
+        let _report = lab.migrate_to(Tier::Archive).await?;
+        let _report = lab.sweep().await?;
+        lab.close().await?;
+        lab.spoil().await
+    })
+}
+
 pub(crate) const WRITES: &[Scenario] = &[
     Scenario { name: "the first opening", prepare: empty, open: false, act: open },
     Scenario {
@@ -68,6 +80,17 @@ pub(crate) const WRITES: &[Scenario] = &[
                 plain("twice", lines(8, 6_000)),
                 plain("twice more", lines(8, 6_000)),
             ]))
+        },
+    },
+    Scenario {
+        name: "puts that mend what is damaged",
+        prepare: spoilt,
+        open: true,
+        act: |lab| {
+            Box::pin(async {
+                let _receipt = lab.put(Put::message("m1", mail(0))).await?;
+                lab.put_all(vec![Put::content("c1", noise(1, 5_000)), Put::message("m1", mail(0))]).await
+            })
         },
     },
     Scenario {
@@ -175,6 +198,19 @@ pub(crate) const LARGE: &[Scenario] = &[
         },
         open: true,
         act: |lab| Box::pin(async { lab.put_streamed(Put::content("again", large(1))).await.map(drop) }),
+    },
+    Scenario {
+        name: "a large put that mends what is damaged",
+        prepare: |lab| {
+            Box::pin(async {
+                lab.open().await?;
+                let _receipt = lab.put_streamed(Put::content("large", large(1))).await?;
+                lab.close().await?;
+                lab.spoil().await
+            })
+        },
+        open: true,
+        act: |lab| Box::pin(async { lab.put_streamed(Put::content("large", large(1))).await.map(drop) }),
     },
     Scenario {
         name: "a large put under an id that was deleted",

@@ -9,6 +9,7 @@
 
 mod bytes;
 mod damage;
+mod mend;
 mod rebuild;
 mod repair;
 mod rows;

@@ -8,6 +8,7 @@ use storage_core::model::Sha256;
 use storage_core::model::Tier;
 use storage_core::pack::BlockBuilder;
 use storage_core::pack::Fields;
+use storage_core::pack::FrameKind;
 use storage_core::pack::ObjectEntry;
 use storage_core::pack::Origin;
 use storage_core::pack::PackHeader;
@@ -64,7 +65,11 @@ async fn a_row_is_pointed_to_another_place_that_holds_the_same() {
     assert_eq!(of(&planned, "object-damaged"), of(&done, "object-damaged"));
     assert_eq!((report.applied, report.mended, report.quarantined), (true, 1, 0));
     assert!(store.get("one").await.unwrap() == message("one", 7, 20));
-    assert_eq!(store.kinds().await, ["frame-damaged"], "the damaged frame stays until its pack goes");
+    assert_eq!(
+        store.kinds().await,
+        ["damage-unneeded"],
+        "the damaged frame stays until its pack goes, and nothing needs it"
+    );
 }
 
 #[tokio::test]
@@ -96,11 +101,61 @@ async fn what_can_be_read_nowhere_is_quarantined_and_a_put_of_the_same_bytes_men
         }
         let next = store.put("next", &message("next", 7, 20)).await;
         assert_eq!(next.objects_known, 1, "it is known again");
-        assert_eq!(store.kinds().await, ["frame-damaged"]);
+        assert_eq!(store.kinds().await, ["damage-unneeded"]);
         // The skeletons beside it keep its pack; the object itself moves on.
         store.migrate(Tier::Archive).await;
         store.sweep().await;
-        assert_eq!(store.kinds().await, ["frame-damaged"]);
+        assert_eq!(store.kinds().await, ["damage-unneeded"]);
+    }
+}
+
+/// The frame that holds the skeletons is damaged, not the attachment: an import that comes again brings them back.
+#[tokio::test]
+async fn a_put_of_the_same_bytes_under_the_same_id_mends_a_lost_skeleton() {
+    for cut in [false, true] {
+        let store = archived().await;
+        let archive = largest(store.dir.path());
+        let largest = frames(&archive).into_iter().max_by_key(|entry| entry.stream_stored).unwrap().ordinal;
+        for entry in frames(&archive)
+            .into_iter()
+            .filter(|entry| entry.kind == FrameKind::Block && entry.ordinal != largest)
+        {
+            change(&archive, |bytes| bytes[stream_of(&entry) + 5] ^= 1);
+        }
+        let store = store.reopened(|_| {}).await;
+        for id in ["one", "two"] {
+            assert_eq!(store.get(id).await.unwrap_err().kind(), Kind::Corrupt, "{id}");
+        }
+        let put = |bytes| store.engine.put(TENANT, ItemKind::Message, named("one"), bytes);
+        let other = put(message("other", 7, 20)).await.unwrap_err();
+        assert_eq!(other.kind(), Kind::AlreadyExists);
+        assert!(!put(message("one", 7, 20)).await.unwrap().created, "its id and what is known of it stay");
+        assert!(store.get("one").await.unwrap() == message("one", 7, 20));
+        assert_eq!(store.get("two").await.unwrap_err().kind(), Kind::Corrupt, "nobody has brought that one");
+        let store = if cut {
+            let image = tempfile::tempdir().unwrap();
+            std::fs::create_dir(image.path().join("packs")).unwrap();
+            let _ =
+                std::fs::copy(store.dir.path().join("catalog.db"), image.path().join("catalog.db")).unwrap();
+            for pack in store.packs() {
+                let _ =
+                    std::fs::copy(&pack, image.path().join("packs").join(pack.file_name().unwrap())).unwrap();
+            }
+            store.engine.close().await.unwrap();
+            Store { engine: open(image.path(), &store.clock).await.unwrap(), dir: image, clock: store.clock }
+        } else {
+            store
+        };
+        let again = store.engine.put(TENANT, ItemKind::Message, named("two"), message("two", 7, 20)).await;
+        assert!(!again.unwrap().created);
+        for id in ["one", "two"] {
+            assert!(store.get(id).await.unwrap() == message(id, 7, 20), "{id}");
+        }
+        store.migrate(Tier::Archive).await;
+        for id in ["one", "two"] {
+            assert!(store.get(id).await.unwrap() == message(id, 7, 20), "{id} has moved");
+        }
+        assert_eq!(store.kinds().await, ["damage-unneeded"]);
     }
 }
 
@@ -125,7 +180,7 @@ async fn a_mending_put_survives_a_power_cut() {
     for id in ["one", "two", "fresh"] {
         assert!(store.get(id).await.unwrap() == message(id, 7, 20), "{id}");
     }
-    assert_eq!(store.kinds().await, ["frame-damaged"]);
+    assert_eq!(store.kinds().await, ["damage-unneeded"]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sqlx::Connection;
 use storage_core::model::ItemKind;
 use storage_core::model::ItemUpdate;
 use storage_core::model::Tier;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::damage::archived;
 use crate::store::Store;
 use crate::store::TENANT;
+use crate::store::connect;
 use crate::store::edit;
 use crate::store::message;
 use crate::store::named;
@@ -24,6 +26,8 @@ use crate::store::text;
 async fn every_edited_row_is_found_under_its_name() {
     let edits = [
         ("item-differs", "UPDATE email_messages SET caller_id = 'other' WHERE caller_id = 'one'"),
+        ("item-differs", "UPDATE email_messages SET caller_hash = caller_hash - 1 WHERE caller_id = 'one'"),
+        ("item-differs", "UPDATE email_messages SET caller_hash = NULL WHERE caller_id = 'two'"),
         ("item-differs", "UPDATE email_messages SET sha256 = zeroblob(32) WHERE caller_id = 'one'"),
         (
             "item-differs",
@@ -79,6 +83,32 @@ async fn every_edited_row_is_found_under_its_name() {
         store = store.reopened(|_| std::fs::write(&catalog, &before).unwrap()).await;
         store.clean().await;
     }
+}
+
+/// What the row of an item is found by is not what its id says: it reads by its server's id, and is told of by its name.
+#[tokio::test]
+async fn a_row_that_its_callers_id_does_not_find_is_told() {
+    let store =
+        archived().await.edited("UPDATE email_messages SET caller_hash = 7 WHERE caller_id = 'one'").await;
+    assert!(store.get("one").await.is_err(), "it is not found");
+    let (_, findings) = store.scrub().await;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].what.contains("caller's id is found by"), "{}", findings[0].what);
+    assert!(findings[0].kind.advice().contains("rebuild-catalog"));
+}
+
+#[tokio::test]
+async fn a_callers_id_is_there_once_also_after_a_change() {
+    let store = archived().await;
+    store.engine.close().await.unwrap();
+    let mut catalog = connect(store.dir.path()).await;
+    let taken = "UPDATE email_messages SET caller_id = 'one', \
+         caller_hash = (SELECT caller_hash FROM email_messages WHERE caller_id = 'one') WHERE caller_id = 'two'";
+    let refused = sqlx::query(taken).execute(&mut catalog).await.unwrap_err();
+    assert!(refused.to_string().contains("there once"), "{refused}");
+    let same = "UPDATE email_messages SET caller_id = caller_id, caller_hash = caller_hash";
+    assert_eq!(sqlx::query(same).execute(&mut catalog).await.unwrap().rows_affected(), 2);
+    catalog.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ pub fn wire_scrub(report: &ScrubReport, findings: Vec<Finding>, done: bool) -> p
         found: report.findings.values().sum(),
         stopped: report.stopped,
         done,
+        unneeded: report.unneeded(),
     }
 }
 

@@ -16,11 +16,11 @@ use crate::support::read;
 use crate::until_health;
 
 /// A mounted file system; taken away when it is dropped.
-struct Small(TempDir);
+pub(crate) struct Small(TempDir);
 
 impl Small {
     /// One of so many MiB. None, with the reason printed, where it cannot be mounted.
-    fn mount(mebibytes: u32) -> Option<Self> {
+    pub(crate) fn mount(mebibytes: u32) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={mebibytes}m");
         let mounted =
@@ -41,7 +41,7 @@ impl Small {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 }

@@ -13,6 +13,7 @@ mod support;
 
 mod faulty;
 mod full;
+mod full_migration;
 
 use std::path::Path;
 use std::path::PathBuf;

@@ -1,6 +1,8 @@
 //! How callers' ids are kept: an id of a usual shape as the bytes that it stands for, any other as its text; and the short
 //! hash that it is found by. Every id is kept in one way only, so two rows hold the same id where they hold the same bytes.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::Digest;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
@@ -56,10 +58,17 @@ pub(super) fn caller_id(row: &SqliteRow) -> Result<Option<String>> {
     }
 }
 
+/// Whether a row keeps its caller's id in the one way that it is found by.
+pub(super) fn is_kept(row: &SqliteRow, id: Option<&str>) -> Result<bool> {
+    let kept =
+        Kept { text: get(row, "caller_id")?, key: get(row, "caller_key")?, hash: get(row, "caller_hash")? };
+    Ok(kept == Kept::of(id))
+}
+
 /// The bytes that an id stands for, if the same id comes out of them.
 fn key_of(id: &str) -> Option<Vec<u8>> {
     let key = match id.len() {
-        BASE64URL_DIGITS => from_base64url(id)?,
+        BASE64URL_DIGITS => URL_SAFE_NO_PAD.decode(id).ok()?,
         uuid::fmt::Hyphenated::LENGTH => [&[0], Uuid::try_parse(id).ok()?.as_bytes().as_slice()].concat(),
         _ => return None,
     };
@@ -68,42 +77,13 @@ fn key_of(id: &str) -> Option<Vec<u8>> {
 
 fn text_of(key: &[u8]) -> Option<String> {
     match key.len() {
-        16 => Some(base64url(key)),
+        16 => Some(URL_SAFE_NO_PAD.encode(key)),
         17 => key
             .strip_prefix(&[0])
             .and_then(|id| Uuid::from_slice(id).ok())
             .map(|id| id.hyphenated().to_string()),
         _ => None,
     }
-}
-
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-fn base64url(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let bits =
-            three.iter().chain(&[0, 0]).take(3).fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte));
-        for digit in 0..=three.len() {
-            let value = (bits >> (18 - 6 * digit)) & 63;
-            text.extend(DIGITS.get(value as usize).map(|digit| char::from(*digit)));
-        }
-    }
-    text
-}
-
-fn from_base64url(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
-    for digit in text.bytes() {
-        let value = u32::try_from(DIGITS.iter().position(|known| *known == digit)?).ok()?;
-        bits = ((bits << 6) | value) & 0xFFFF;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count).to_le_bytes()[0]);
-        }
-    }
-    Some(bytes)
 }
 
 /// Gives rows of an older version their hash and the form that ids have now, page by page. It can be repeated.

@@ -18,6 +18,7 @@ use crate::catalog::rows::ObjectRow;
 use crate::catalog::rows::Statistics;
 use crate::catalog::rows::StatisticsRow;
 use crate::catalog::sqlite::SqliteCatalog;
+use crate::catalog::sqlite::callers;
 use crate::catalog::sqlite::commit::blob;
 use crate::catalog::sqlite::commit::keep_gone;
 use crate::catalog::sqlite::commit::raise_sequence;
@@ -120,7 +121,9 @@ async fn self_check(pool: &SqlitePool) -> Result<Vec<String>> {
 }
 
 fn checked_item(row: &SqliteRow) -> Result<CheckedItem> {
-    Ok(CheckedItem { row: item(row)?, message_id_hash: get(row, "message_id_hash")? })
+    let (message_id_hash, checked) = (get(row, "message_id_hash")?, item(row)?);
+    let is_found = callers::is_kept(row, checked.caller_id.as_deref())?;
+    Ok(CheckedItem { row: checked, message_id_hash, is_found })
 }
 
 async fn items_by_uuid(pool: &SqlitePool, tenant: TenantKey, ids: &[Uuid]) -> Result<Vec<CheckedItem>> {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::catalog::rows::LogCommit;
 use crate::catalog::rows::ObjectRef;
 use crate::error::Error;
+use crate::error::Result;
 use crate::model::PutReceipt;
 use crate::ops::log::Reply;
 use crate::ops::log::answer;
@@ -22,6 +23,7 @@ use crate::ops::log::group::CallerKey;
 use crate::ops::log::group::ObjectHash;
 use crate::ops::log::group::Waiting;
 use crate::ops::log::group::refuse_all;
+use crate::ops::log::mend::Mended;
 use crate::ops::prepared::PreparedPut;
 use crate::store::Store;
 
@@ -35,6 +37,8 @@ const MERGED_GROUPS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Durable {
     pub(super) commit: LogCommit,
+    /// Skeletons that were written again.
+    pub(super) mended: Vec<Mended>,
     /// The puts of the group and what they are told, in order. They hold their memory until then.
     pub(super) puts: Vec<(Waiting, PutReceipt)>,
     /// Puts whose id came before in the same group: they find it committed then.
@@ -117,7 +121,10 @@ async fn run(store: Arc<Store>, mut queue: mpsc::Receiver<Durable>, dealt_with: 
 async fn deal_with(store: &Store, mut groups: Vec<Durable>) {
     let commit = merged(groups.iter_mut().map(|group| std::mem::take(&mut group.commit)));
     let committed = match store.check_writable() {
-        Ok(()) => store.catalog.commit(&commit).await.inspect_err(|_| store.shut_for_writes()),
+        Ok(()) => {
+            let mended = groups.iter().flat_map(|group| &group.mended);
+            commit_all(store, &commit, mended).await.inspect_err(|_| store.shut_for_writes())
+        }
         Err(error) => Err(error),
     };
     for group in groups {
@@ -132,6 +139,21 @@ async fn deal_with(store: &Store, mut groups: Vec<Durable>) {
             answer_repeat(store, &put, reply).await;
         }
     }
+}
+
+/// Commits, and points rows to skeletons that were written again, durably, because no replay of the log would do it.
+pub(super) async fn commit_all(
+    store: &Store,
+    commit: &LogCommit,
+    mended: impl Iterator<Item = &Mended>,
+) -> Result<()> {
+    store.catalog.commit(commit).await?;
+    let mut durable = true;
+    for skeleton in mended {
+        skeleton.apply(store).await?;
+        durable = false;
+    }
+    if durable { Ok(()) } else { store.catalog.barrier().await }
 }
 
 /// One commit for several groups, in their order.

@@ -18,16 +18,20 @@ use crate::ids::TenantKey;
 use crate::model::ItemKind;
 use crate::model::PutReceipt;
 use crate::model::Sha256;
+use crate::ops::log::Landed;
 use crate::ops::log::LargePut;
 use crate::ops::log::Log;
 use crate::ops::log::Reply;
 use crate::ops::log::answer;
 use crate::ops::log::commit::Durable;
+use crate::ops::log::commit::commit_all;
 use crate::ops::log::known::Known;
 use crate::ops::log::known::Sorted;
 use crate::ops::log::known::look_up;
 use crate::ops::log::known::removed_meanwhile;
 use crate::ops::log::known::sort_out;
+use crate::ops::log::mend::Mended;
+use crate::ops::log::mend::find_broken;
 use crate::ops::log::pack::OpenPack;
 use crate::ops::prepared::ObjectBytes;
 use crate::ops::prepared::PreparedObject;
@@ -71,9 +75,9 @@ impl Log {
             return;
         }
         match self.append_group(&fresh, &menders, known, now).await {
-            Ok((commit, receipts)) => {
+            Ok((commit, receipts, mended)) => {
                 let puts = fresh.into_iter().zip(receipts).chain(menders).collect();
-                self.committer.send(Durable { commit, puts, repeats }).await;
+                self.committer.send(Durable { commit, mended, puts, repeats }).await;
             }
             Err(error) => {
                 let menders = menders.into_iter().map(|(mender, _)| mender);
@@ -84,7 +88,9 @@ impl Log {
 
     async fn prepare_group(&self, puts: &[Waiting], now: Timestamp) -> Result<Known> {
         self.store.check_writable()?;
-        look_up(&self.store, puts.iter().map(|(put, _)| put), now).await
+        let mut known = look_up(&self.store, puts.iter().map(|(put, _)| put), now).await?;
+        find_broken(&self.store, puts.iter().map(|(put, _)| put), &mut known, now).await?;
+        Ok(known)
     }
 
     /// Makes the frames of a group durable. What it returns must be committed before anybody is told.
@@ -94,7 +100,7 @@ impl Log {
         menders: &[(Waiting, PutReceipt)],
         known: Known,
         now: Timestamp,
-    ) -> Result<(LogCommit, Vec<PutReceipt>)> {
+    ) -> Result<(LogCommit, Vec<PutReceipt>, Vec<Mended>)> {
         let store = Arc::clone(&self.store);
         let open = self.open_pack(now).await?;
         let mut group = Group::new(known, now);
@@ -108,32 +114,43 @@ impl Log {
             }
             let progress = open.append_sync().await?;
             group.commit.packs.push((open.key, progress));
-            Ok((group.commit, receipts))
+            Ok((group.commit, receipts, group.mended))
         };
         written.await.inspect_err(|_| store.shut_for_writes())
     }
 
     /// Commits a put whose frames lie in a pack of their own: the end of the pack, durable, then the catalog. A pack
     /// counts from its end on, so one whose put is refused here never does.
-    pub(super) async fn apply_large(&mut self, large: LargePut) -> Result<PutReceipt> {
+    pub(super) async fn apply_large(&mut self, large: LargePut) -> Result<Landed> {
         self.store.check_writable()?;
         let now = self.store.now();
-        let LargePut { put, open, skeleton, places } = large;
-        let known = look_up(&self.store, std::iter::once(&put), now).await?;
-        if let Some(answer) = known.answer(&put) {
-            return answer;
-        }
+        let known = look_up(&self.store, std::iter::once(&large.put), now).await?;
+        let mends = large.put.lost.as_ref().is_some_and(|lost| !lost.is_nothing());
         let mut group = Group::new(known, now);
-        let receipt = group.refer(&put, &places, skeleton);
-        let key = open.key;
+        let receipt = match group.known.answer(&large.put) {
+            Some(answer) if mends => {
+                let receipt = answer?;
+                group.mend_large(&large)?;
+                receipt
+            }
+            Some(answer) => return answer.map(|receipt| Landed { receipt, kept: false }),
+            // The item that it was to mend is gone, and with it the id that its record has.
+            None if mends => return Err(removed_meanwhile()),
+            None => group.refer(&large.put, &large.places, large.skeleton),
+        };
+        let key = large.open.key;
         let written = async {
-            let progress = open.finish().await?;
+            let progress = large.open.finish().await?;
             group.commit.packs.push((key, progress));
-            self.store.catalog.commit(&group.commit).await?;
+            commit_all(&self.store, &group.commit, group.mended.iter()).await?;
+            if mends && group.mended.is_empty() {
+                // A replay takes nothing from the pack of a large put whose item is there.
+                self.store.catalog.barrier().await?;
+            }
             self.store.catalog.seal_pack(key, progress).await
         };
         written.await.inspect_err(|_| self.store.shut_for_writes())?;
-        Ok(receipt)
+        Ok(Landed { receipt, kept: true })
     }
 }
 
@@ -151,11 +168,17 @@ pub(super) struct Group {
     pub(super) known: Known,
     pub(super) fresh: HashMap<ObjectHash, usize>,
     pub(super) commit: LogCommit,
+    pub(super) mended: Vec<Mended>,
 }
 
 impl Group {
     fn new(known: Known, now: Timestamp) -> Self {
-        Self { known, fresh: HashMap::new(), commit: LogCommit { at: now, ..LogCommit::default() } }
+        Self {
+            known,
+            fresh: HashMap::new(),
+            commit: LogCommit { at: now, ..LogCommit::default() },
+            mended: Vec::new(),
+        }
     }
 
     pub(super) fn find(&self, tenant: TenantKey, sha256: Sha256) -> Option<ObjectRef> {

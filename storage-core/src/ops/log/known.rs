@@ -1,5 +1,5 @@
 //! What the catalog knows about the ids and hashes of a group of puts, and what follows for each put: it is answered at
-//! once, written, or writes no more than the quarantined objects that it brings the bytes of.
+//! once, written, or writes no more than the lost skeleton and the quarantined objects that it brings the bytes of.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -22,7 +22,9 @@ use crate::ops::log::group::CallerKey;
 use crate::ops::log::group::GONE_MILLIS;
 use crate::ops::log::group::ObjectHash;
 use crate::ops::log::group::Waiting;
+use crate::ops::lost::Lost;
 use crate::ops::prepared::ObjectBytes;
+use crate::ops::prepared::PreparedObject;
 use crate::ops::prepared::PreparedPut;
 use crate::store::Store;
 
@@ -36,6 +38,10 @@ pub(super) struct Known {
     pub(super) objects: HashMap<ObjectHash, (ObjectKey, u64)>,
     /// Objects that are there and can be read nowhere: to a put they are unknown.
     quarantined: HashSet<ObjectHash>,
+    /// Items that are there, and whose skeleton can be read nowhere.
+    pub(super) broken: HashMap<CallerKey, ItemRow>,
+    /// Items that are damaged and that the put of the same bytes cannot mend.
+    refused: HashMap<CallerKey, Error>,
 }
 
 /// What is to be done about each put of a group.
@@ -45,7 +51,7 @@ pub(super) struct Sorted {
     pub(super) fresh: Vec<Waiting>,
     /// Their id comes twice in the group: to be answered after it.
     pub(super) repeats: Vec<Waiting>,
-    /// Their item is there, and they bring bytes of a quarantined object. Their answers are known.
+    /// Their item is there, and they bring bytes of it that are lost. Their answers are known.
     pub(super) menders: Vec<(Waiting, PutReceipt)>,
 }
 
@@ -92,23 +98,50 @@ impl Known {
         })
     }
 
+    /// The item that a put would store once more.
+    pub(super) fn repeated(&self, put: &PreparedPut) -> Option<&ItemRow> {
+        self.items.get(&put.caller_key()?).filter(|row| row.sha256 == put.sha256)
+    }
+
+    /// Notes what an item has lost that a put repeats. The objects are quarantined by now.
+    pub(super) fn note(&mut self, put: &PreparedPut, row: ItemRow, lost: &Lost) {
+        for (_, sha256) in &lost.objects {
+            let _ = self.objects.remove(&(put.tenant.key, *sha256));
+            let _ = self.quarantined.insert((put.tenant.key, *sha256));
+        }
+        let Some(key) = put.caller_key() else {
+            return;
+        };
+        let brings = |object: &PreparedObject| matches!(object.data, ObjectBytes::Whole(_));
+        if let Err(error) = lost.check_mends(put, brings) {
+            let _ = self.refused.insert(key, error);
+        } else if lost.skeleton {
+            let _ = self.broken.insert(key, row);
+        }
+    }
+
     /// Whether an object can be read nowhere although it is there.
     pub(super) fn is_quarantined(&self, tenant: TenantKey, sha256: Sha256) -> bool {
         self.quarantined.contains(&(tenant, sha256))
     }
 
-    /// Whether the put brings the bytes of a quarantined object.
+    /// Whether the put brings the bytes of a quarantined object, or of a skeleton that is lost.
     fn mends(&self, put: &PreparedPut) -> bool {
-        put.objects.iter().any(|object| {
-            matches!(object.data, ObjectBytes::Whole(_)) && self.is_quarantined(put.tenant.key, object.sha256)
-        })
+        let broken = put.caller_key().is_some_and(|key| self.broken.contains_key(&key));
+        broken
+            || put.objects.iter().any(|object| {
+                matches!(object.data, ObjectBytes::Whole(_))
+                    && self.is_quarantined(put.tenant.key, object.sha256)
+            })
     }
 
     /// The answer where the caller's id is taken or gone.
     pub(super) fn answer(&self, put: &PreparedPut) -> Option<Result<PutReceipt>> {
         let key = put.caller_key()?;
         if let Some(row) = self.items.get(&key) {
-            return Some(put.repeat(row));
+            let refused = self.refused.get(&key);
+            let refused = refused.map(|error| Error::new(error.kind(), error.message().to_owned()));
+            return Some(put.repeat(row).and_then(|receipt| refused.map_or(Ok(receipt), Err)));
         }
         let hidden = (key.0, key.1, put.hidden_id(&key.2));
         (self.gone.contains(&key) || self.gone.contains(&hidden)).then(|| {

@@ -69,6 +69,14 @@ pub(crate) struct LargePut {
     pub(crate) places: Vec<Place>,
 }
 
+/// What became of a large put.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    pub(crate) receipt: PutReceipt,
+    /// Whether its pack counts.
+    pub(crate) kept: bool,
+}
+
 /// A change other than a put.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
@@ -112,7 +120,7 @@ pub(crate) struct Remains {
 #[derive(Debug)]
 pub(crate) enum Request {
     Put(Box<PreparedPut>, Reply<PutReceipt>),
-    Large(Box<LargePut>, Reply<PutReceipt>),
+    Large(Box<LargePut>, Reply<Landed>),
     Change(Change, Reply<()>),
     /// Seals the open pack, so that everything committed so far lies in sealed packs.
     Seal(Reply<()>),

@@ -103,7 +103,10 @@ async fn look(
     let listening = tokio::spawn(async move {
         let mut findings = Vec::new();
         while let Some(event) = heard.recv().await {
-            if let ScrubEvent::Finding(finding) = event {
+            // What nothing needs is nothing to mend.
+            if let ScrubEvent::Finding(finding) = event
+                && finding.kind != FindingKind::DamageUnneeded
+            {
                 findings.push(finding);
             }
             if findings.len() >= FINDINGS_MAX {

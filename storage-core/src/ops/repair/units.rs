@@ -66,8 +66,8 @@ impl Repair<'_> {
             return self.point(tenant, unit, place).await;
         }
         let _ = self.damaged.insert(id);
-        let what = "Nothing: no other place holds its skeleton, so it cannot be read. Restore its pack from a backup, or \
-                    delete it and store it again under another id.";
+        let what = "Nothing: no other place holds its skeleton, so it cannot be read. Storing the same bytes under its id again \
+                    mends it, where it has one of the caller's; or restore its pack from a backup.";
         Ok((what.to_owned(), false))
     }
 

@@ -44,7 +44,8 @@ impl Scrub<'_> {
         let block = match self.store.decoded(frame).await {
             Ok(block) => Arc::new(block),
             Err(error) if is_damage(&error) => {
-                let finding = Finding::new(FindingKind::FrameDamaged, error.message().to_owned());
+                let kind = self.kind_of_damage(target, entry, FindingKind::FrameDamaged).await?;
+                let finding = Finding::new(kind, error.message().to_owned());
                 self.found(self.of(finding.in_frame(target.name, entry.ordinal), entry.tenant)).await;
                 return match head.block_table() {
                     Ok(table) => self.lost_entries(target, entry, &table, &all(&table, "")).await,
@@ -149,7 +150,13 @@ impl Scrub<'_> {
                 }
                 None => None,
             };
-            if let Some(finding) = finding {
+            if let Some(mut finding) = finding {
+                if target.row.is_none() && finding.kind == FindingKind::DamageUnneeded {
+                    // Whether a pack that the catalog does not know is needed is what repair looks at.
+                    let skeleton = found.is_some_and(|entry| matches!(entry.body, EntryBody::Message(_)));
+                    finding.kind =
+                        if skeleton { FindingKind::SkeletonDamaged } else { FindingKind::ObjectDamaged };
+                }
                 let finding = finding.in_frame(target.name, frame.ordinal).in_entry(*number);
                 self.found(self.of(finding, frame.tenant)).await;
             }
@@ -302,7 +309,10 @@ fn lost(kind: FindingKind, (primary, copy): (bool, bool), why: &str) -> Option<F
         (true, ..) => Some(Finding::new(kind, why)),
         (false, true, _) => Some(Finding::new(FindingKind::CopyDamaged, why)),
         (false, false, "Its frame cannot be read.") => None,
-        (false, false, _) => Some(Finding::new(kind, format!("{why} Nothing refers to it here."))),
+        (false, false, _) => {
+            let what = format!("{why} Nothing refers to it here.");
+            Some(Finding::new(FindingKind::DamageUnneeded, what))
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 
 pub(crate) mod blocks;
 mod deltas;
+mod needed;
 mod packs;
 mod questions;
 mod rows;

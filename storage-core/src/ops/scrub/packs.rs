@@ -130,7 +130,8 @@ impl Scrub<'_> {
         let frame = match self.store.frame_at(target.name, entry).await {
             Ok(frame) => frame,
             Err(error) if is_unreadable(&error) => {
-                let finding = Finding::new(FindingKind::FrameDamaged, error.message().to_owned());
+                let kind = self.kind_of_damage(target, entry, FindingKind::FrameDamaged).await?;
+                let finding = Finding::new(kind, error.message().to_owned());
                 self.found(self.of(finding.in_frame(target.name, entry.ordinal), entry.tenant)).await;
                 return self.lost_frame(target, entry).await;
             }
@@ -179,6 +180,7 @@ impl Scrub<'_> {
         };
         match checked {
             Err(error) if is_damage(&error) => {
+                let kind = self.kind_of_damage(target, entry, kind).await?;
                 let finding = place(Finding::new(kind, error.message().to_owned()));
                 self.found(self.of(finding, entry.tenant)).await;
                 Ok(())

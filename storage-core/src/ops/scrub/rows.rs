@@ -54,7 +54,7 @@ impl Scrub<'_> {
     }
 
     /// The entry at a location, or why there is none.
-    async fn entry_at(&mut self, location: &Location) -> Result<Result<Entry, String>> {
+    pub(super) async fn entry_at(&mut self, location: &Location) -> Result<Result<Entry, String>> {
         let table = match self.tables.at(self.store, location).await? {
             Ok(table) => table,
             Err(damage) => return Ok(Err(damage)),
@@ -248,6 +248,7 @@ fn differences(
         ("hash", row.sha256 == record.sha256),
         ("length", row.bytes == record.bytes),
         ("caller's id", row.caller_id == record.caller_id),
+        ("hash that its caller's id is found by", item.is_found),
         ("external ids", row.external == record.external),
         ("Message-ID's hash", item.message_id_hash == record.message_id_hash),
         ("date", uuid_v7_time(row.id) == record.created),

@@ -141,7 +141,8 @@ impl State {
     ) -> Result<Vec<CheckedItem>> {
         let found = self.items.iter().filter(|(key, item)| item.new.tenant == tenant && wanted(**key, item));
         let checked = |(key, item): (&ItemKey, &Item)| {
-            Ok(CheckedItem { row: self.item_row(*key, item)?, message_id_hash: item.new.message_id_hash })
+            let message_id_hash = item.new.message_id_hash;
+            Ok(CheckedItem { row: self.item_row(*key, item)?, message_id_hash, is_found: true })
         };
         found.map(checked).collect()
     }
