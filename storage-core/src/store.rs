@@ -91,7 +91,7 @@ impl Store {
             dictionary_trials: Mutex::default(),
             drift_trials: Mutex::default(),
             foreground: Workers::new(workers * 2),
-            background: Workers::new(workers),
+            background: Workers::in_background(workers),
             put_memory: budget(settings.put_memory_bytes),
             get_memory: budget(settings.get_memory_bytes),
             large_puts: Arc::default(),

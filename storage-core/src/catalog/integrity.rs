@@ -54,6 +54,9 @@ pub trait Integrity: Send + Sync + fmt::Debug {
     fn object_page(&self, tenant: TenantKey, after: ObjectKey, limit: u32) -> Answer<'_, Vec<ObjectRow>>;
     /// The items that refer to an object, `limit` at most.
     fn items_of_object(&self, object: ObjectKey, limit: u32) -> Answer<'_, Vec<Uuid>>;
+    /// Those of these objects that stand in something larger: an item that refers to them has other bytes, too. In any
+    /// order.
+    fn objects_inside<'a>(&'a self, objects: &'a [ObjectKey]) -> Answer<'a, Vec<ObjectKey>>;
     /// The dictionaries that a pack is known to need.
     fn dictionaries_of_pack(&self, pack: PackKey) -> Answer<'_, Vec<DictionaryKey>>;
     /// When packs were checked last, where they were.

@@ -21,6 +21,9 @@ use crate::pack::TransformId;
 use crate::similarity;
 use crate::store::Store;
 
+/// The longest base. Longer ones would be read in full for whatever needs them.
+pub(crate) const BASE_BYTES_MAX: u64 = 4 << 20;
+
 /// The base that the object at a location needs; none where it is whole.
 pub(crate) fn base_hash_in(block: &Block, location: &Location) -> Result<Option<Sha256>> {
     match &entry_in(block, location)?.body {
@@ -88,7 +91,11 @@ impl Store {
         let location = *location;
         match self.foreground.run(move || object_in(&block, &location, hash, None)).await? {
             StoredObject::Whole(bytes) => Ok(bytes),
-            StoredObject::Segmented(..) => Err(lost(hash, "it is a large one")),
+            StoredObject::Segmented(pack, object) if object.bytes <= BASE_BYTES_MAX => {
+                let whole = self.segments_at_once(pack, &object).await?;
+                whole.ok_or_else(|| lost(hash, "its segments do not make it"))
+            }
+            StoredObject::Segmented(..) => Err(lost(hash, "it is too large for that")),
         }
     }
 

@@ -242,11 +242,7 @@ async fn whole(store: &Arc<Store>, source: Source) -> Result<Bytes> {
             if entry.bytes > MEMORY_BYTES_MAX {
                 return Err(mismatch());
             }
-            let mut bytes = Vec::new();
-            for segment in &entry.segments {
-                bytes.extend_from_slice(&store.segment(pack, segment).await?);
-            }
-            if sha256(&bytes) == entry.sha256 { Ok(Bytes::from(bytes)) } else { Err(mismatch()) }
+            store.segments_at_once(pack, &entry).await?.ok_or_else(mismatch)
         }
     }
 }

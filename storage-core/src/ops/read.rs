@@ -6,6 +6,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::TryStreamExt;
+use futures::stream;
 use sha2::Digest;
 use uuid::Uuid;
 
@@ -32,6 +35,9 @@ use crate::pack::TransformId;
 use crate::recode;
 use crate::similarity;
 use crate::store::Store;
+
+/// Segments of one object that are read at the same time: those that were recoded take a while to make again.
+const SEGMENTS_AT_ONCE: usize = 4;
 
 /// An object as found in a block.
 #[derive(Debug, Clone)]
@@ -220,6 +226,20 @@ impl Store {
         let base = self.base_in(&block, location).await?;
         let location = *location;
         self.foreground.run(move || object_in(&block, &location, expected, base.as_deref())).await
+    }
+
+    /// A large object as one run of bytes, its segments read several at a time; none where it has another hash than it
+    /// should. Its length is the caller's to bound.
+    pub(crate) async fn segments_at_once(
+        &self,
+        pack: Uuid,
+        object: &SegmentedEntry,
+    ) -> Result<Option<Bytes>> {
+        let loading = stream::iter(object.segments.clone())
+            .map(|segment| async move { self.segment(pack, &segment).await });
+        let segments: Vec<Bytes> = loading.buffered(SEGMENTS_AT_ONCE).try_collect().await?;
+        let whole = Bytes::from(segments.concat());
+        Ok((sha256(&whole) == object.sha256).then_some(whole))
     }
 
     /// One segment of a large object, verified by its SHA-256.

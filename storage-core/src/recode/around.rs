@@ -105,10 +105,10 @@ pub fn inflate_at(object: &[u8], at: usize, content_bytes: usize) -> Result<Vec<
 pub fn encode_around(object: &[u8], known: &Known, limits: &Limits) -> Option<Recoded> {
     let made = |careful| {
         let unpacked = unpack_around(object, limits, (Engines::REAL, careful), known)?;
-        let (transform, stored) = (TransformId::DEFLATE, unpacked.write()?);
+        let (transform, stored, nanos) = (TransformId::DEFLATE, unpacked.write()?, unpacked.nanos);
         let again = decode(transform, &[], &stored, object.len());
         let proved = again.is_ok_and(|again| again == object);
-        proved.then_some(Recoded { transform, parameters: Vec::new(), stored, gain: 0 })
+        proved.then_some(Recoded { transform, parameters: Vec::new(), stored, gain: 0, nanos })
     };
     made(false).or_else(|| made(true))
 }

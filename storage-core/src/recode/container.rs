@@ -24,6 +24,8 @@ pub(super) struct Unpacked {
     pub(super) data: Vec<u8>,
     /// Bytes of literals, in the order of the operations.
     pub(super) plain: Vec<u8>,
+    /// Nanoseconds that making the object takes, by the measured rates. Not stored.
+    pub(super) nanos: u64,
 }
 
 /// The same as it lies in a stored form.

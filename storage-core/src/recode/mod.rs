@@ -51,8 +51,20 @@ const DECODE_NANOS_MAX: u64 = 6_000_000;
 /// The same for the few objects that may take long: no read may take 100 ms.
 const PATIENT_DECODE_NANOS_MAX: u64 = 50_000_000;
 
-/// The same for all pieces of a large object, which are read one after the other.
-const PIECES_DECODE_NANOS_MAX: u64 = 40_000_000;
+/// The same for what is stored by itself: whoever reads a document asked for that, not for a message.
+const DOCUMENT_DECODE_NANOS_MAX: u64 = 70_000_000;
+
+/// The same for each piece of a large object.
+const PIECE_DECODE_NANOS_MAX: u64 = 50_000_000;
+
+/// The same for all its pieces, where they are read several at a time.
+const PIECES_DECODE_NANOS_MAX: u64 = 110_000_000;
+
+/// The same where they are read one after the other.
+const STREAMED_DECODE_NANOS_MAX: u64 = 50_000_000;
+
+/// Longer objects may be part of an item that is streamed, which reads pieces one after the other.
+const AT_ONCE_BYTES_MAX: usize = 3 << 20;
 
 /// Shorter objects are not worth a look.
 const OBJECT_BYTES_MIN: usize = 512;
@@ -90,12 +102,22 @@ impl Limits {
         Self { decode_nanos_max: PATIENT_DECODE_NANOS_MAX, ..self }
     }
 
-    /// The limits of each of `pieces` of one object.
+    /// The limits of an object that is stored by itself.
     #[must_use]
-    pub fn shared_by(self, pieces: usize) -> Self {
-        let each = PIECES_DECODE_NANOS_MAX / u64::try_from(pieces.max(1)).unwrap_or(u64::MAX);
-        Self { decode_nanos_max: self.decode_nanos_max.min(each), ..self }
+    pub fn document(self) -> Self {
+        Self { decode_nanos_max: DOCUMENT_DECODE_NANOS_MAX, ..self }
     }
+
+    /// The limits of a piece when all pieces may still take `nanos_left`.
+    #[must_use]
+    pub fn of_piece(self, nanos_left: u64) -> Self {
+        Self { decode_nanos_max: PIECE_DECODE_NANOS_MAX.min(nanos_left), ..self }
+    }
+}
+
+/// Nanoseconds that making all pieces of a large object again may take.
+pub fn pieces_nanos_max(object_bytes: usize) -> u64 {
+    if object_bytes <= AT_ONCE_BYTES_MAX { PIECES_DECODE_NANOS_MAX } else { STREAMED_DECODE_NANOS_MAX }
 }
 
 /// An object in another form.
@@ -109,6 +131,8 @@ pub struct Recoded {
     pub stored: Vec<u8>,
     /// Bytes by which it compresses better than the object, each by itself.
     pub gain: u64,
+    /// Nanoseconds that making the object again takes, by the measured rates.
+    pub nanos: u64,
 }
 
 /// Whether objects of a class can hold anything that is recoded.
@@ -150,11 +174,12 @@ fn encode_with(object: &[u8], limits: &Limits, engines: Engines) -> Option<Recod
 
 fn recoded(object: &[u8], limits: &Limits, engines: Engines, careful: bool) -> Option<Recoded> {
     let unpacked = unpack::unpack(object, limits, engines, careful)?;
+    let nanos = unpacked.nanos;
     let (transform, stored) = match unpacked.ops.as_slice() {
         [Op::Jpeg { .. }] => (TransformId::JPEG, unpacked.data),
         _ => (TransformId::DEFLATE, unpacked.write()?),
     };
-    Some(Recoded { transform, parameters: Vec::new(), stored, gain: 0 })
+    Some(Recoded { transform, parameters: Vec::new(), stored, gain: 0, nanos })
 }
 
 /// By how much the stored form compresses better than the object, if that is at least 1 % of it.

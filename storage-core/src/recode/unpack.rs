@@ -67,7 +67,8 @@ pub(super) fn unpack_around(
     };
     let ops = unpacker.sequence(bytes, 0);
     let changed = ops.iter().any(|op| !matches!(op, Op::Literal { .. }));
-    changed.then_some(Unpacked { ops, ..unpacker.into })
+    let nanos = limits.decode_nanos_max - unpacker.nanos_left;
+    changed.then_some(Unpacked { ops, nanos, ..unpacker.into })
 }
 
 struct Unpacker<'a> {

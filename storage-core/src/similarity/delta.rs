@@ -156,6 +156,12 @@ impl Base {
         self.sha256
     }
 
+    /// Bytes that it takes in memory.
+    pub fn bytes(&self) -> usize {
+        let contents = self.streams.iter().filter_map(|stream| stream.content.as_ref()).map(Vec::len);
+        self.bytes.len() + contents.sum::<usize>()
+    }
+
     /// The object as a delta from this base, at a zstd level; none where the object by itself, compressed in `alone`
     /// bytes, is not larger by a margin.
     pub fn encode(&self, class: MediaClass, object: &[u8], level: i32, alone: usize) -> Option<Delta> {

@@ -102,6 +102,10 @@ impl Integrity for FaultyCatalog {
         self.read("items_of_object", self.inner.items_of_object(object, limit))
     }
 
+    fn objects_inside<'a>(&'a self, objects: &'a [ObjectKey]) -> Answer<'a, Vec<ObjectKey>> {
+        self.read("objects_inside", self.inner.objects_inside(objects))
+    }
+
     fn dictionaries_of_pack(&self, pack: PackKey) -> Answer<'_, Vec<DictionaryKey>> {
         self.read("dictionaries_of_pack", self.inner.dictionaries_of_pack(pack))
     }

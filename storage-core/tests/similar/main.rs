@@ -10,5 +10,6 @@
 
 mod bases;
 mod damage;
+mod large;
 mod shelf;
 mod store;

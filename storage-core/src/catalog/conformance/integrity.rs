@@ -97,6 +97,17 @@ pub(super) async fn pages(fixture: &Fixture) {
     must(catalog.mark_checked(pack, NOW).await);
     must(catalog.mark_checked(pack, Timestamp(NOW.0 + 5)).await);
     assert_eq!(must(catalog.checked_packs().await), [(pack, Timestamp(NOW.0 + 5))]);
+    let mut whole = fixture.object(6);
+    whole.bytes = 506;
+    let item = fixture.item(6, &[ObjectRef::New(0)], whole.bytes);
+    assert_eq!(item.bytes, whole.bytes, "it is all that its item holds");
+    must(catalog.commit(&group(vec![whole], vec![item])).await);
+    let objects = must(catalog.object_page(fixture.tenant, ObjectKey(0), 100).await);
+    let keys: Vec<ObjectKey> = objects.iter().map(|row| row.key).chain([ObjectKey(9_999)]).collect();
+    let mut inside = must(catalog.objects_inside(&keys).await);
+    inside.sort_unstable();
+    assert_eq!((keys.len(), Some(inside.as_slice())), (7, keys.get(..5)));
+    assert!(must(catalog.objects_inside(&[]).await).is_empty());
     assert!(must(catalog.self_check().await).is_empty());
 }
 

@@ -67,6 +67,10 @@ impl Integrity for SqliteCatalog {
         items_of_object(&self.readers, object, limit).boxed()
     }
 
+    fn objects_inside<'a>(&'a self, objects: &'a [ObjectKey]) -> Answer<'a, Vec<ObjectKey>> {
+        objects_inside(&self.readers, objects).boxed()
+    }
+
     fn dictionaries_of_pack(&self, pack: PackKey) -> Answer<'_, Vec<DictionaryKey>> {
         dictionaries_of_pack(&self.readers, pack).boxed()
     }
@@ -182,6 +186,26 @@ async fn items_of_object(pool: &SqlitePool, object: ObjectKey, limit: u32) -> Re
     .await
     .map_err(failed("looking up references"))?;
     rows.iter().map(|row| get_uuid(row, "uuid")).collect()
+}
+
+async fn objects_inside(pool: &SqlitePool, objects: &[ObjectKey]) -> Result<Vec<ObjectKey>> {
+    let mut found = Vec::new();
+    for keys in key_lists(objects) {
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT DISTINCT c.object_id FROM email_content c JOIN email_messages m ON m.id = c.message_id \
+             JOIN content_objects o ON o.id = c.object_id WHERE m.bytes > o.bytes AND c.object_id IN (",
+        );
+        let mut list = sql.separated(", ");
+        for key in keys {
+            let _ = list.push_bind(key.0);
+        }
+        let _ = sql.push(")");
+        let rows = sql.build().fetch_all(pool).await.map_err(failed("looking up references"))?;
+        for row in &rows {
+            found.push(ObjectKey(get(row, 0)?));
+        }
+    }
+    Ok(found)
 }
 
 async fn dictionaries_of_pack(pool: &SqlitePool, pack: PackKey) -> Result<Vec<DictionaryKey>> {

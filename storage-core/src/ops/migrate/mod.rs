@@ -7,6 +7,7 @@
 mod allowance;
 pub(crate) mod plan;
 mod recoding;
+mod refill;
 mod run;
 mod similar;
 mod tally;

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use crate::error::Error;
 use crate::error::Result;
 use crate::media::MediaClass;
+use crate::ops::migrate::allowance::Place;
 use crate::ops::migrate::similar::Candidate;
 use crate::ops::rewrite::encode::UnitBytes;
 use crate::ops::rewrite::encode::recoded_unit;
@@ -44,16 +45,21 @@ impl Recoding {
         Self { store: Arc::clone(store), class, level, waiting: VecDeque::new() }
     }
 
-    /// Adds a unit with bases to try. With `patient`, making it again may take long.
-    pub(super) fn push(&mut self, unit: PlannedUnit, bytes: UnitBytes, bases: Vec<Candidate>, patient: bool) {
+    /// Adds a unit with bases to try; making it again may take as long as `place` says.
+    pub(super) fn push(
+        &mut self,
+        (unit, bytes): (PlannedUnit, UnitBytes),
+        object: Option<Bytes>,
+        bases: Vec<Candidate>,
+        place: Place,
+    ) {
         let (class, store) = (self.class, Arc::clone(&self.store));
-        let other = !bases.is_empty() || recode::applies(class);
-        let worth_it = other && matches!(bytes, UnitBytes::Object(..));
+        let recodable = recode::applies(class) && matches!(bytes, UnitBytes::Object(..));
+        let worth_it = recodable || !bases.is_empty();
         let waiting = match self.level.filter(|_| worth_it) {
             Some(level) => {
-                let limits = Limits::at_level(level);
-                let limits = if patient { limits.patient() } else { limits };
-                let work = move || Ok(other_form(class, limits, bytes, &bases));
+                let limits = place.limits(Limits::at_level(level));
+                let work = move || Ok(other_form((class, limits), bytes, object, &bases));
                 Waiting::Running(unit, tokio::spawn(async move { store.background.run(work).await }))
             }
             None => Waiting::Ready(unit, bytes),
@@ -77,16 +83,23 @@ impl Recoding {
     }
 }
 
-/// An object in another form, where that pays: as its difference from one of these bases, or recoded.
-fn other_form(class: MediaClass, limits: Limits, bytes: UnitBytes, bases: &[Candidate]) -> UnitBytes {
-    let UnitBytes::Object(sha256, object) = &bytes else {
-        return bytes;
+/// An object in another form, where that pays: as its difference from one of these bases, or recoded. One that comes in
+/// another form keeps it, unless it becomes a difference.
+fn other_form(
+    (class, limits): (MediaClass, Limits),
+    bytes: UnitBytes,
+    object: Option<Bytes>,
+    bases: &[Candidate],
+) -> UnitBytes {
+    let sha256 = match &bytes {
+        UnitBytes::Object(sha256, _) => *sha256,
+        UnitBytes::Stored(entry, _) => entry.sha256,
+        UnitBytes::Skeleton(..) | UnitBytes::Delta(..) | UnitBytes::Segmented(..) => return bytes,
     };
-    if bases.is_empty() {
-        return recoded_unit(class, Some(limits), bytes);
-    }
-    let (sha256, object) = (*sha256, object.clone());
     let recoded = recoded_unit(class, Some(limits), bytes);
+    let Some(object) = object.filter(|_| !bases.is_empty()) else {
+        return recoded;
+    };
     let stored = match &recoded {
         UnitBytes::Stored(_, stored) => Some(&**stored),
         _ => None,

@@ -1,6 +1,6 @@
 //! One migration run: every tenant, page by page, group by group. See the order in the module above.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -17,11 +17,13 @@ use crate::ops::items::flush_reads;
 use crate::ops::log::LogHandle;
 use crate::ops::log::Request;
 use crate::ops::migrate::allowance::Allowance;
+use crate::ops::migrate::allowance::Place;
 use crate::ops::migrate::plan;
 use crate::ops::migrate::plan::Cursor;
 use crate::ops::migrate::plan::PlanPage;
 use crate::ops::migrate::plan::Rules;
 use crate::ops::migrate::recoding::Recoding;
+use crate::ops::migrate::refill::refill;
 use crate::ops::migrate::similar::Similar;
 use crate::ops::migrate::tally::add_move;
 use crate::ops::rewrite::dictionary;
@@ -54,7 +56,7 @@ pub(crate) async fn migrate(
     };
     let bounds = Bounds { bytes_max: options.bytes_max, bytes_per_second_max: options.bytes_per_second_max };
     let mover = Mover::new(store, bounds, progress, stop);
-    let mut run = Run { store, mover, similar: Similar::new(store), patient: HashSet::new() };
+    let mut run = Run { store, mover, similar: Similar::new(store), places: HashMap::new() };
     run.plan(&tenants, &options).await?;
     if options.dry_run {
         return Ok(run.mover.report);
@@ -83,7 +85,7 @@ struct Run<'a> {
     mover: Mover<'a, MigrateReport>,
     similar: Similar,
     /// Objects of the page that may take long to make again.
-    patient: HashSet<UnitKey>,
+    places: HashMap<UnitKey, Place>,
 }
 
 impl Run<'_> {
@@ -120,6 +122,7 @@ impl Run<'_> {
         let mut done = Ok(());
         'tenants: for tenant in tenants {
             let rules = self.rules(tenant, options)?;
+            refill(&mut self.similar, &mut self.mover, tenant).await?;
             let mut allowance = Allowance::default();
             let mut cursor = Some(Cursor::START);
             while let Some(at) = cursor {
@@ -128,7 +131,7 @@ impl Run<'_> {
                 }
                 let (page, next) = plan::page(self.store, tenant, &rules, at).await?;
                 done = async {
-                    self.patient = allowance.page(self.store, tenant, &page).await?;
+                    self.places = allowance.page(self.store, tenant, &page).await?;
                     self.page(tenant, page).await
                 }
                 .await;
@@ -189,20 +192,22 @@ impl Run<'_> {
             }
             self.mover.take(unit.bytes).await;
             match read_unit_as(self.store, &unit, keep).await {
-                Ok(UnitBytes::Segmented(pack, entry)) => {
+                Ok((UnitBytes::Segmented(pack, entry), _)) => {
+                    if keep {
+                        self.similar.note_large(tenant, &unit, (pack, &entry)).await?;
+                    }
                     let recipe = &target.recipe;
                     let large = LargeMove { tenant, recipe, pack, entry: *entry, as_stored: false };
                     self.mover.large(tier, unit, large).await?;
                 }
-                Ok(bytes) => {
-                    let bases = match &bytes {
-                        UnitBytes::Object(_, object) => {
-                            self.similar.look(tenant, &unit, (object, keep)).await?
-                        }
-                        _ => Vec::new(),
+                Ok((bytes, object)) => {
+                    // A difference stays one; what was recoded in cold may become one in the archive.
+                    let bases = match object.as_ref().filter(|_| !bytes.is_delta()) {
+                        Some(object) => self.similar.look(tenant, &unit, (object, keep)).await?,
+                        None => Vec::new(),
                     };
-                    let patient = self.patient.contains(&unit.key);
-                    recoding.push(unit, bytes, bases, patient);
+                    let place = self.places.get(&unit.key).copied().unwrap_or_default();
+                    recoding.push((unit, bytes), object, bases, place);
                     let workers = self.store.settings.workers;
                     self.fill(&target, (&mut recoding, workers), &mut drafts).await?;
                 }

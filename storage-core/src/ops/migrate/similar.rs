@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::catalog::rows::ObjectRow;
 use crate::catalog::rows::TenantRow;
@@ -20,11 +21,14 @@ use crate::error::Result;
 use crate::ids::ObjectKey;
 use crate::ids::TenantKey;
 use crate::media::MediaClass;
+use crate::ops::base::BASE_BYTES_MAX;
 use crate::ops::log::group::SEGMENT_BYTES;
 use crate::ops::read::StoredObject;
 use crate::ops::rewrite::unit::Change;
 use crate::ops::rewrite::unit::PlannedUnit;
 use crate::ops::similar::ranked;
+use crate::pack::SegmentedEntry;
+use crate::recode;
 use crate::similarity::Base;
 use crate::similarity::Feature;
 use crate::similarity::Signature;
@@ -42,6 +46,9 @@ const BASE_RATIO_MAX: u64 = 8;
 
 /// Bases that are kept at hand.
 const AT_HAND: usize = 8;
+
+/// Bytes of them, but for one.
+const AT_HAND_BYTES: usize = 8 << 20;
 
 /// A base to try, by its key.
 pub(super) type Candidate = (ObjectKey, Arc<Base>);
@@ -102,6 +109,47 @@ impl Similar {
         Ok(candidates)
     }
 
+    /// Puts a large object into the index, piece by piece: what shares one of its pieces may become a delta of it.
+    pub(super) async fn note_large(
+        &mut self,
+        tenant: &TenantRow,
+        unit: &PlannedUnit,
+        (pack, entry): (Uuid, &SegmentedEntry),
+    ) -> Result<()> {
+        let UnitKey::Object(key) = unit.key else {
+            return Ok(());
+        };
+        if unit.change != Change::Move || entry.bytes > BASE_BYTES_MAX || !recode::applies(unit.class) {
+            return Ok(());
+        }
+        // What is damaged is told by whoever moves it.
+        let object = match self.store.segments_at_once(pack, entry).await {
+            Ok(Some(object)) => object,
+            Ok(None) => return Ok(()),
+            Err(error) if is_unreadable(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let class = unit.class;
+        let signatures = self.store.background.run(move || Ok(of_pieces(class, &object))).await?;
+        for signature in signatures {
+            let _holders = self.index(tenant.key, key, &signature).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts an object into the index that stays where it is.
+    pub(super) async fn note(&mut self, tenant: &TenantRow, row: &ObjectRow) -> Result<()> {
+        let class = MediaClass::of_code(row.class);
+        let Some(object) = self.read(row).await? else {
+            return Ok(());
+        };
+        let signatures = self.store.background.run(move || Ok(of_pieces(class, &object))).await?;
+        for signature in signatures {
+            let _holders = self.index(tenant.key, row.key, &signature).await?;
+        }
+        Ok(())
+    }
+
     /// Notes what became of an object for which bases were tried.
     pub(super) fn settle(&mut self, unit: UnitKey, base: Option<ObjectKey>) {
         let UnitKey::Object(key) = unit else {
@@ -121,6 +169,7 @@ impl Similar {
         signature: &Signature,
     ) -> Result<Vec<(Feature, ObjectKey)>> {
         let holders = self.store.catalog.holders(tenant, &signature.asked()).await?;
+        // What an index keeps of a signature is among what it is asked for.
         if holders.iter().any(|(_, holder)| *holder == key) {
             return Ok(holders);
         }
@@ -161,7 +210,7 @@ impl Similar {
             let Some(row) = rows.iter().find(|row| row.key == base) else {
                 continue;
             };
-            let fits = row.bytes <= SEGMENT_BYTES as u64 && row.bytes <= bytes.saturating_mul(BASE_RATIO_MAX);
+            let fits = row.bytes <= BASE_BYTES_MAX && row.bytes <= bytes.saturating_mul(BASE_RATIO_MAX);
             if row.quarantined || !fits || self.store.catalog.references(base).await? == 0 {
                 continue;
             }
@@ -173,24 +222,51 @@ impl Similar {
         Ok(candidates)
     }
 
+    /// The bytes of an object that may be a base; none where it cannot be read or is too long.
+    async fn read(&self, row: &ObjectRow) -> Result<Option<Bytes>> {
+        let read = match self.store.object(&row.location, row.sha256).await {
+            Ok(StoredObject::Whole(object)) => Ok(Some(object)),
+            Ok(StoredObject::Segmented(..)) if row.bytes > BASE_BYTES_MAX => Ok(None),
+            Ok(StoredObject::Segmented(pack, entry)) => self.store.segments_at_once(pack, &entry).await,
+            Err(error) => Err(error),
+        };
+        match read {
+            Err(error) if is_unreadable(&error) => Ok(None),
+            read => read,
+        }
+    }
+
     /// A base, prepared; none where it cannot be read.
     async fn base(&mut self, row: &ObjectRow) -> Result<Option<Arc<Base>>> {
         if let Some((_, base)) = self.at_hand.iter().find(|(key, _)| *key == row.key) {
             return Ok(Some(Arc::clone(base)));
         }
-        let bytes = match self.store.object(&row.location, row.sha256).await {
-            Ok(StoredObject::Whole(bytes)) => bytes,
-            Ok(StoredObject::Segmented(..)) => return Ok(None),
-            Err(error) if is_unreadable(&error) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(bytes) = self.read(row).await? else {
+            return Ok(None);
         };
         let (hash, class) = (row.sha256, MediaClass::of_code(row.class));
         let prepare = move || Ok(Arc::new(Base::new(hash, class, bytes.to_vec())));
         let base = self.store.background.run(prepare).await?;
         self.at_hand.truncate(AT_HAND - 1);
         self.at_hand.push_front((row.key, Arc::clone(&base)));
+        while self.at_hand.len() > 1
+            && self.at_hand.iter().map(|(_, base)| base.bytes()).sum::<usize>() > AT_HAND_BYTES
+        {
+            let _oldest = self.at_hand.pop_back();
+        }
         Ok(Some(base))
     }
+}
+
+/// The signatures of the pieces of a large object: a part of it that is shared would be lost in one of the whole.
+fn of_pieces(class: MediaClass, object: &[u8]) -> Vec<Signature> {
+    let (mut signatures, mut rest) = (Vec::new(), object);
+    for length in recode::cuts(object, SEGMENT_BYTES) {
+        let (piece, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        signatures.extend(Signature::of(class, piece));
+        rest = behind;
+    }
+    signatures
 }
 
 /// Whether something is damaged, or was written by a newer version.

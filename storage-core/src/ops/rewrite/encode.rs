@@ -80,18 +80,27 @@ impl UnitBytes {
     }
 }
 
-/// Reads a unit at its present location. With `keep`, an object that is recoded stays in its stored form.
-pub(crate) async fn read_unit_as(store: &Store, unit: &PlannedUnit, keep: bool) -> Result<UnitBytes> {
+/// Reads a unit at its present location, and, where it is an object in one piece, that object. With `keep`, one that is
+/// recoded stays in its stored form.
+pub(crate) async fn read_unit_as(
+    store: &Store,
+    unit: &PlannedUnit,
+    keep: bool,
+) -> Result<(UnitBytes, Option<Bytes>)> {
     let bytes = read_unit(store, unit).await?;
-    if !keep || !matches!(bytes, UnitBytes::Object(..)) {
-        return Ok(bytes);
+    let UnitBytes::Object(_, object) = &bytes else {
+        return Ok((bytes, None));
+    };
+    let object = object.clone();
+    if !keep {
+        return Ok((bytes, Some(object)));
     }
     let block = store.block(unit.from.pack, unit.from.place.frame).await?;
     if transform_in(&block, &unit.from)? == TransformId::NONE {
-        return Ok(bytes);
+        return Ok((bytes, Some(object)));
     }
     let (entry, stored) = stored_form_in(&block, &unit.from)?;
-    Ok(UnitBytes::Stored(Box::new(entry.clone()), stored))
+    Ok((UnitBytes::Stored(Box::new(entry.clone()), stored), Some(object)))
 }
 
 /// Reads a unit at its present location.

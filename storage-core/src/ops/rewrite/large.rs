@@ -101,7 +101,7 @@ impl Cutter<'_> {
         let mut places = Vec::with_capacity(entry.segments.len());
         for (index, segment) in (0_u32..).zip(&entry.segments) {
             let bytes = self.store.segment(pack, segment).await?;
-            places.push(self.write(pending, (index, segment.sha256, bytes), None).await?);
+            places.push(self.write(pending, (index, segment.sha256, bytes), None).await?.0);
         }
         Ok(places)
     }
@@ -122,44 +122,48 @@ impl Cutter<'_> {
         let object = Bytes::from(object);
         let whole = object.clone();
         let lengths = self.store.background.run(move || Ok(recode::cuts(&whole, SEGMENT_BYTES_MAX))).await?;
-        let limits = Limits::at_level(level).shared_by(lengths.len());
+        let limits = Limits::at_level(level);
+        let mut nanos_left = recode::pieces_nanos_max(object.len());
         let (mut places, mut rest) = (Vec::with_capacity(lengths.len()), object);
         for (index, length) in (0_u32..).zip(lengths) {
             let piece = rest.split_to(length);
             let hash = sha256(&piece);
-            places.push(self.write(pending, (index, hash, piece), Some(limits)).await?);
+            let limits = limits.of_piece(nanos_left);
+            let (place, nanos) = self.write(pending, (index, hash, piece), Some(limits)).await?;
+            nanos_left = nanos_left.saturating_sub(nanos);
+            places.push(place);
         }
         Ok(places)
     }
 
-    /// Writes one segment, recoded where that pays.
+    /// Writes one segment, recoded where that pays. With its place: how long making it again takes.
     async fn write(
         &self,
         pending: &mut Pending,
         (index, hash, bytes): (u32, Sha256, Bytes),
         limits: Option<Limits>,
-    ) -> Result<SegmentPlace> {
+    ) -> Result<(SegmentPlace, u64)> {
         let (codec, tenant, class) = (self.recipe.stream.clone(), self.tenant, self.class);
         let length = u32::try_from(bytes.len()).map_err(|_| Error::internal("a segment is over 4 GiB"))?;
         let work = move || encode_segment((tenant, &codec), (index, hash, &bytes), (class, limits));
-        let frame = self.store.background.run(work).await?;
-        pending.add_segment(frame, hash, length).await
+        let (frame, nanos) = self.store.background.run(work).await?;
+        Ok((pending.add_segment(frame, hash, length).await?, nanos))
     }
 }
 
-/// The frame of a segment.
+/// The frame of a segment, and how long making it again takes.
 fn encode_segment(
     (tenant, codec): (Uuid, &Codec),
     (index, hash, bytes): (u32, Sha256, &Bytes),
     (class, limits): (MediaClass, Option<Limits>),
-) -> Result<EncodedFrame> {
+) -> Result<(EncodedFrame, u64)> {
     let length =
         |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| Error::internal("a segment is over 4 GiB"));
     let codec_for = |stored: &[u8]| if probe(stored) { Codec::None } else { codec.clone() };
     let recoded = limits.and_then(|limits| recode::encode(class, bytes, &limits));
     let Some(recoded) = recoded else {
         let record = SegmentRecord { sha256: hash, bytes: length(bytes)?, index, unknown: Fields::default() };
-        return segment_frame(tenant, &record, bytes, &codec_for(bytes));
+        return Ok((segment_frame(tenant, &record, bytes, &codec_for(bytes))?, 0));
     };
     let form = SegmentForm {
         transform: recoded.transform,
@@ -170,5 +174,6 @@ fn encode_segment(
     let stored = recoded.stored;
     let record =
         SegmentRecord { sha256: sha256(&stored), bytes: length(&stored)?, index, unknown: Fields::default() };
-    recoded_segment_frame(tenant, &record, &form, &stored, &codec_for(&stored))
+    let frame = recoded_segment_frame(tenant, &record, &form, &stored, &codec_for(&stored))?;
+    Ok((frame, recoded.nanos))
 }

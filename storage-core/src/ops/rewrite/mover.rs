@@ -114,6 +114,11 @@ impl<'a, R: Tally + Clone + Default + Send> Mover<'a, R> {
     /// Counts bytes that are about to be read, and waits so that no more than the wanted bytes a second are.
     pub(crate) async fn take(&mut self, bytes: u64) {
         self.left = self.left.saturating_sub(bytes);
+        self.wait_for(bytes).await;
+    }
+
+    /// Waits so that no more than the wanted bytes a second are read.
+    pub(crate) async fn wait_for(&self, bytes: u64) {
         if let Some(rate) = self.rate {
             let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1));
             let pause = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));

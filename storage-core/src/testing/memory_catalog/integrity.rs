@@ -52,6 +52,20 @@ impl Integrity for MemoryCatalog {
         async move { self.read(|state| Ok(state.items_of_object(object, limit))) }.boxed()
     }
 
+    fn objects_inside<'a>(&'a self, objects: &'a [ObjectKey]) -> Answer<'a, Vec<ObjectKey>> {
+        async move {
+            self.read(|state| {
+                let inside = |object: &&ObjectKey| {
+                    let bytes = state.objects.get(*object).map_or(0, |object| object.bytes);
+                    let refers = |item: &Item| item.parts.iter().any(|part| part.object == **object);
+                    state.items.values().any(|item| item.new.bytes > bytes && refers(item))
+                };
+                Ok(objects.iter().filter(inside).copied().collect())
+            })
+        }
+        .boxed()
+    }
+
     fn dictionaries_of_pack(&self, pack: PackKey) -> Answer<'_, Vec<DictionaryKey>> {
         async move {
             self.read(|state| {
