@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::error::Kind;
@@ -117,11 +118,7 @@ impl Workers {
             drop(place);
             result
         };
-        let done = match self.threads.as_ref().and_then(|threads| threads.0.as_ref()) {
-            Some(runtime) => runtime.spawn_blocking(work),
-            None => tokio::task::spawn_blocking(work),
-        };
-        match done.await {
+        match self.spawn(work).await {
             Ok(result) => result,
             Err(failure) => Err(panicked().with_source(failure)),
         }
@@ -137,7 +134,7 @@ impl Workers {
         let Some(places) = self.places.clone() else {
             return here(|| work(read()?));
         };
-        let done = tokio::task::spawn_blocking(move || {
+        let done = self.spawn(move || {
             let found = read()?;
             match places.try_acquire() {
                 Ok(_place) => work(found).map(After::Done),
@@ -147,6 +144,13 @@ impl Workers {
         match done.await.map_err(|failure| panicked().with_source(failure))?? {
             After::Done(result) => Ok(result),
             After::Waits(found, work) => self.run(move || work(found)).await,
+        }
+    }
+
+    fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        match self.threads.as_ref().and_then(|threads| threads.0.as_ref()) {
+            Some(runtime) => runtime.spawn_blocking(work),
+            None => tokio::task::spawn_blocking(work),
         }
     }
 

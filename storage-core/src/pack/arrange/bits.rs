@@ -73,8 +73,9 @@ impl<'a> BitReader<'a> {
         while end - into.len() >= each
             && let Some((&[one, two, three], rest)) = self.rest.split_first_chunk()
         {
+            let next = u32::from_le_bytes([three, two, one, 0]);
             self.rest = rest;
-            self.pending = (self.pending << 24) | u32::from_be_bytes([0, one, two, three]);
+            self.pending = (self.pending << 24) | next;
             let mut left = self.count + 24;
             while left >= self.count + width {
                 left -= width;
