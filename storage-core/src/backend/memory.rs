@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -52,6 +54,13 @@ pub struct MemoryBackend {
     packs: Arc<Mutex<BTreeMap<PackName, MemoryFile>>>,
     /// Whether the name of a new pack is durable at once, as the trait wants it.
     late_names: bool,
+}
+
+/// Tells packs apart that differ in anything, also in what of them is durable.
+impl Hash for MemoryBackend {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&*self.packs(), self.late_names).hash(state);
+    }
 }
 
 impl MemoryBackend {

@@ -8,7 +8,7 @@ use crate::backend::Unsynced;
 use crate::pack::PackName;
 
 /// A pack in memory. A file only grows, or is cut durably: so what is durable is a prefix.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub(super) struct MemoryFile {
     content: Vec<u8>,
     /// Bytes that a power cut does not touch.

@@ -53,7 +53,20 @@ impl Patience {
 
 /// The next guess that begins at `from` or after it.
 pub(super) fn next(bytes: &[u8], from: usize, patience: &mut Patience) -> Option<Guess> {
-    (from..bytes.len()).find_map(|at| guess(bytes, at, patience))
+    let mut at = from;
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| may_begin(*byte))?;
+        let found = guess(bytes, at, patience);
+        if found.is_some() || patience.is_over() {
+            return found;
+        }
+        at += 1;
+    }
+}
+
+/// Whether a byte is the first one of anything that is guessed: most are none.
+fn may_begin(byte: u8) -> bool {
+    matches!(byte, b'P' | 0x1f | 0xff | b'I' | 0x08 | 0x18 | 0x28 | 0x38 | 0x48 | 0x58 | 0x68 | 0x78)
 }
 
 fn guess(bytes: &[u8], at: usize, patience: &mut Patience) -> Option<Guess> {

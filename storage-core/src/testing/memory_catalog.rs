@@ -17,6 +17,8 @@ mod upkeep;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -54,6 +56,17 @@ impl fmt::Debug for MemoryCatalog {
 impl Default for MemoryCatalog {
     fn default() -> Self {
         Self::of(VecDeque::from([Arc::new(State::default())]))
+    }
+}
+
+/// Tells catalogs apart that differ in anything, also in which of their commits are durable.
+impl Hash for MemoryCatalog {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let inner = self.lock();
+        inner.closed.hash(state);
+        for rows in &inner.states {
+            format!("{rows:?}").hash(state);
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
@@ -21,14 +23,14 @@ use crate::testing::faults::Faults;
 use crate::testing::power;
 
 /// What a name stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Node {
     Directory,
     File(u64),
 }
 
 /// Something that is not durable yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 enum Pending {
     /// A name that now stands for this, or for nothing.
     Name(PathBuf, Option<Node>),
@@ -55,7 +57,7 @@ impl Pending {
 }
 
 /// Names and bytes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 struct Content {
     names: BTreeMap<PathBuf, Node>,
     files: BTreeMap<u64, Vec<u8>>,
@@ -81,7 +83,7 @@ impl Content {
     }
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 struct State {
     seen: Content,
     durable: Content,
@@ -130,6 +132,13 @@ pub struct ModelDisk {
 impl fmt::Debug for ModelDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ModelDisk({} changes not durable)", self.lock().pending.len())
+    }
+}
+
+/// Tells disks apart that differ in anything, also in what of them is durable.
+impl Hash for ModelDisk {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.lock().hash(state);
     }
 }
 

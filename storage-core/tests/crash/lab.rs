@@ -285,6 +285,11 @@ impl Lab {
         Ok(())
     }
 
+    /// How often it was opened.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -20,6 +20,7 @@ mod choices;
 mod erasures;
 mod interleavings;
 mod jobs;
+mod known;
 mod lab;
 mod moves;
 mod packs;

@@ -184,7 +184,7 @@ pub(crate) const SAMPLED: Scenario = Scenario {
         Box::pin(async {
             lab.open().await?;
             for number in 0..30 {
-                let _receipt = lab.put(plain(&format!("text {number}"), prose(number, 45_000))).await?;
+                let _receipt = lab.put(plain(&format!("text {number}"), prose(number, 36_000))).await?;
             }
             lab.close().await
         })

@@ -18,6 +18,7 @@ use crate::check::agree;
 use crate::check::done;
 use crate::check::mended;
 use crate::check::seen;
+use crate::known::Stores;
 use crate::lab::Cut;
 use crate::lab::Lab;
 use crate::lab::Put;
@@ -62,12 +63,18 @@ pub(crate) struct Points {
     pub(crate) cuts: usize,
     /// Runs in which a call failed.
     pub(crate) failures: usize,
+    /// Stores after a cut that were the same as one before, to the last byte that is or is not durable.
+    pub(crate) same: usize,
 }
 
 impl fmt::Display for Points {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, alike, crashes, cuts, failures } = self;
-        write!(f, "{calls} calls ({alike} alike), {crashes} crashes, {cuts} power cuts, {failures} failures")
+        let Self { calls, alike, crashes, cuts, failures, same } = self;
+        write!(
+            f,
+            "{calls} calls ({alike} alike), {crashes} crashes, {cuts} power cuts, {failures} failures"
+        )?;
+        write!(f, "; {same} left what another had left")
     }
 }
 
@@ -118,6 +125,7 @@ pub(crate) async fn crashes_to(scenario: &Scenario, lab: Lab, lies: &[Lie], dept
     let base = prepared(scenario, lab).await?;
     let calls = count(scenario, &base, lies).await?;
     let mut points = Points { calls: calls.len(), ..Points::default() };
+    let mut looked_at = Stores::default();
     let mut before = None;
     for (at, counted) in calls.iter().enumerate() {
         let faults: &[Fault] = match counted.call.effect {
@@ -133,17 +141,24 @@ pub(crate) async fn crashes_to(scenario: &Scenario, lab: Lab, lies: &[Lie], dept
         for fault in faults.iter().filter(|fault| !(skipped && **fault == Fault::CrashBefore)) {
             points.crashes += 1;
             let mut lab = begun(scenario, &base, lies).await?;
-            let cuts = crash(scenario, &mut lab, (at, *fault)).await;
-            points.cuts += cuts.map_err(|what| {
+            let cuts = crash(scenario, &mut lab, (at, *fault), &mut looked_at).await;
+            let (cuts, same) = cuts.map_err(|what| {
                 format!("{}: call {at} ({}), {fault:?}, {what}", scenario.name, counted.call.name)
             })?;
+            points.cuts += cuts;
+            points.same += same;
         }
     }
     Ok(points)
 }
 
-/// One crash, and every sort of cut after it; how many those were.
-async fn crash(scenario: &Scenario, lab: &mut Lab, (at, fault): (usize, Fault)) -> Verdict<usize> {
+/// One crash, and every sort of cut after it; how many those were, and how many of them left nothing new.
+async fn crash(
+    scenario: &Scenario,
+    lab: &mut Lab,
+    (at, fault): (usize, Fault),
+    looked_at: &mut Stores,
+) -> Verdict<(usize, usize)> {
     lab.faults.arm(at, fault);
     drop(act(scenario, lab).await?);
     if lab.faults.struck().is_none() {
@@ -151,10 +166,22 @@ async fn crash(scenario: &Scenario, lab: &mut Lab, (at, fault): (usize, Fault)) 
     }
     lab.abandon();
     let cuts = cuts(lab, at as u64);
-    for cut in &cuts {
-        mended(&mut lab.cut(*cut)).await.map_err(|what| format!("{cut:?}: {what}"))?;
+    let same = after(lab, &cuts, looked_at).await?;
+    Ok((cuts.len(), same))
+}
+
+/// What each cut leaves must hold; how many of them left what was looked at before.
+async fn after(lab: &Lab, cuts: &[Cut], looked_at: &mut Stores) -> Verdict<usize> {
+    let mut same = 0;
+    for cut in cuts {
+        let mut left = lab.cut(*cut);
+        if looked_at.add(&left) {
+            mended(&mut left).await.map_err(|what| format!("{cut:?}: {what}"))?;
+        } else {
+            same += 1;
+        }
     }
-    Ok(cuts.len())
+    Ok(same)
 }
 
 /// The cuts that differ, for what is not durable at this moment.
@@ -182,6 +209,7 @@ pub(crate) async fn failures(scenario: &Scenario, lab: Lab) -> Verdict<Points> {
     let base = prepared(scenario, lab).await?;
     let calls = count(scenario, &base, &[]).await?;
     let mut points = Points { calls: calls.len(), ..Points::default() };
+    let mut looked_at = Stores::default();
     for (at, counted) in calls.iter().enumerate() {
         let faults: &[Fault] = match counted.call.effect {
             Effect::Read => &[Fault::FailOnce, Fault::FailForEver],
@@ -189,8 +217,8 @@ pub(crate) async fn failures(scenario: &Scenario, lab: Lab) -> Verdict<Points> {
         };
         for fault in faults {
             points.failures += 1;
-            let failed = failure(scenario, &base, (at, *fault)).await;
-            failed.map_err(|what| {
+            let failed = failure(scenario, &base, (at, *fault), &mut looked_at).await;
+            points.same += failed.map_err(|what| {
                 format!("{}: call {at} ({}), {fault:?}: {what}", scenario.name, counted.call.name)
             })?;
         }
@@ -198,7 +226,12 @@ pub(crate) async fn failures(scenario: &Scenario, lab: Lab) -> Verdict<Points> {
     Ok(points)
 }
 
-async fn failure(scenario: &Scenario, base: &Lab, (at, fault): (usize, Fault)) -> Verdict {
+async fn failure(
+    scenario: &Scenario,
+    base: &Lab,
+    (at, fault): (usize, Fault),
+    looked_at: &mut Stores,
+) -> Verdict<usize> {
     let mut lab = begun(scenario, base, &[]).await?;
     lab.faults.arm(at, fault);
     if let Err(error) = act(scenario, &mut lab).await?
@@ -229,10 +262,7 @@ async fn failure(scenario: &Scenario, base: &Lab, (at, fault): (usize, Fault)) -
         Effect::Read => &[Cut::EVERYTHING],
         _ => &[Cut::NOTHING, Cut::EVERYTHING],
     };
-    for cut in cuts {
-        mended(&mut lab.cut(*cut)).await.map_err(|what| format!("{cut:?}: {what}"))?;
-    }
-    Ok(())
+    after(&lab, cuts, looked_at).await
 }
 
 /// A store that is shut refuses every write with the kind that says so; one that is not shut takes writes again.

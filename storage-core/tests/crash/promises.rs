@@ -86,3 +86,19 @@ async fn what_moved_is_there_when_its_old_pack_is_gone() {
     }
     run().await.expect("a store that survives");
 }
+
+/// The catalog is empty but for what the first opening made durable: that it has a tenant is what tells it from one that was
+/// lost, so what a migration wrote is dropped and not taken for the only copy.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_cut_off_on_its_first_day_opens() {
+    async fn run() -> Verdict {
+        let mut lab = Lab::new();
+        done("the first opening", lab.open().await)?;
+        let _receipt = done("a put", lab.put(Put::content("small", noise(1, 2_000))).await)?;
+        let report = done("a migration", lab.migrate_to(Tier::Warm).await)?;
+        assert!(report.packs > 0, "a pack was written: {report:?}");
+        cut_everything(&mut lab);
+        mended(&mut lab).await
+    }
+    run().await.expect("a store that survives");
+}
