@@ -73,6 +73,23 @@ async fn everything_that_is_damaged_comes_back_and_stays_after_a_power_cut() {
     }
 }
 
+/// The put is durable in the log alone: that its object was lost must be, too, or a replay would take it for known.
+#[tokio::test]
+async fn an_object_alone_comes_back_and_stays_after_a_power_cut() {
+    let damage = |dir: &Path| {
+        let pack = largest(dir);
+        let entry = frames(&pack).into_iter().max_by_key(|entry| entry.stream_stored).unwrap();
+        change(&pack, |bytes| bytes[stream_of(&entry)] ^= 1);
+    };
+    let store = archived().await.reopened(damage).await;
+    assert!(store.get("one").await.is_err());
+    assert!(!again(&store, "one", message("one", 7, 20)).await.unwrap().created);
+    let store = cut_off(store).await;
+    for id in ["one", "two"] {
+        assert!(store.get(id).await.unwrap() == message(id, 7, 20), "{id}");
+    }
+}
+
 #[tokio::test]
 async fn a_lost_pack_comes_back_message_by_message() {
     let store = archived().await.reopened(|dir| std::fs::remove_file(largest(dir)).unwrap()).await;
