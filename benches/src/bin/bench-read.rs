@@ -49,9 +49,12 @@ struct Arguments {
     /// Name so many of the slowest reads.
     #[arg(long, default_value_t = 0)]
     slowest: usize,
+    /// Read contents that are stored by themselves instead of messages.
+    #[arg(long)]
+    contents: bool,
 }
 
-/// A message that may be read.
+/// A message or content that may be read.
 #[derive(Debug)]
 struct Listed {
     id: String,
@@ -76,8 +79,8 @@ async fn main() -> Result<ExitCode> {
     }
     let channel = client::connect(&arguments.server).await?;
     let client = Client::new(channel, Some(&arguments.tenant))?;
-    let listed = Arc::new(list(client.clone()).await?);
-    print::line(&format!("{} messages listed", listed.len()))?;
+    let listed = Arc::new(list(client.clone(), arguments.contents).await?);
+    print::line(&format!("{} items listed", listed.len()))?;
     if listed.is_empty() {
         bail!("there is nothing to read");
     }
@@ -85,7 +88,7 @@ async fn main() -> Result<ExitCode> {
     for job in 0..arguments.jobs {
         let count = arguments.count / arguments.jobs + usize::from(job < arguments.count % arguments.jobs);
         let seed = arguments.seed.wrapping_add(u64::try_from(job)?.wrapping_mul(0x9e37_79b9));
-        let draw = Draw { rng: Rng::new(seed), count, touch: arguments.touch };
+        let draw = Draw { rng: Rng::new(seed), count, touch: arguments.touch, contents: arguments.contents };
         let _handle = running.spawn(read_some(client.clone(), Arc::clone(&listed), draw));
     }
     let mut all = Reads::default();
@@ -125,14 +128,19 @@ fn report(reads: &Reads) -> Result<ExitCode> {
     Ok(if reads.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Every message of the tenant, page by page.
-async fn list(mut client: Client) -> Result<Vec<Listed>> {
+/// Every message or content of the tenant, page by page.
+async fn list(mut client: Client, contents: bool) -> Result<Vec<Listed>> {
     let mut listed = Vec::new();
     let mut page_token = String::new();
     loop {
         let request =
             ListRequest { page_size: PAGE_SIZE, page_token: page_token.clone(), ..ListRequest::default() };
-        let page = client.messages.list_messages(request).await.context("cannot list messages")?.into_inner();
+        let answer = if contents {
+            client.contents.list_content(request).await
+        } else {
+            client.messages.list_messages(request).await
+        };
+        let page = answer.context("cannot list what there is to read")?.into_inner();
         listed.extend(page.items.into_iter().map(|item| Listed {
             tier: item.tier(),
             id: item.id,
@@ -154,6 +162,7 @@ struct Draw {
     rng: Rng,
     count: usize,
     touch: bool,
+    contents: bool,
 }
 
 async fn read_some(mut client: Client, listed: Arc<Vec<Listed>>, mut draw: Draw) -> Reads {
@@ -161,7 +170,7 @@ async fn read_some(mut client: Client, listed: Arc<Vec<Listed>>, mut draw: Draw)
     for _ in 0..draw.count {
         let message = draw.rng.pick(&listed);
         let stopwatch = Stopwatch::start();
-        let read = read(&mut client, message, draw.touch).await;
+        let read = read(&mut client, message, &draw).await;
         let elapsed = stopwatch.elapsed();
         match read {
             Ok(bytes) if matches(message, &bytes) => {
@@ -183,9 +192,14 @@ fn matches(message: &Listed, bytes: &[u8]) -> bool {
         && Sha256::digest(bytes)[..] == message.sha256[..]
 }
 
-async fn read(client: &mut Client, message: &Listed, touch: bool) -> Result<Vec<u8>> {
-    let request = GetRequest { id: message.id.clone(), touch: Some(touch), ..GetRequest::default() };
-    let mut answers = client.messages.get_message(request).await?.into_inner();
+async fn read(client: &mut Client, message: &Listed, draw: &Draw) -> Result<Vec<u8>> {
+    let request = GetRequest { id: message.id.clone(), touch: Some(draw.touch), ..GetRequest::default() };
+    let answers = if draw.contents {
+        client.contents.get_content(request).await?
+    } else {
+        client.messages.get_message(request).await?
+    };
+    let mut answers = answers.into_inner();
     let mut bytes = Vec::new();
     while let Some(answer) = answers.message().await? {
         match answer.frame {
