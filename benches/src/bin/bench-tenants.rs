@@ -1,4 +1,4 @@
-//! What many tenants cost: the messages of some directories are dealt out to them by turns, archived and swept; then
+//! What many tenants cost: the messages of some directories are dealt out to them by turns or in runs, archived and swept; then
 //! packs and bytes are counted, and messages are read in random order, each once, by a store that was just opened. Needs no
 //! server; the memory told is that of this process, which holds one message at a time beside the store.
 
@@ -48,6 +48,9 @@ struct Arguments {
     /// How many tenants.
     #[arg(long, default_value_t = 1_000)]
     tenants: usize,
+    /// Deal out runs of neighbours instead of one message after the other: a tenant's mail is alike then, as mailboxes are.
+    #[arg(long)]
+    runs: bool,
     /// How many messages are read at the end.
     #[arg(long, default_value_t = 2_000)]
     reads: usize,
@@ -74,7 +77,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     for directory in &arguments.directories {
         gather(directory, &mut paths)?;
     }
-    let (puts, bytes) = put_all(&engine, &tenants, paths).await?;
+    let (puts, bytes) = put_all(&engine, &tenants, dealt(paths, tenants.len(), arguments.runs)).await?;
     print::line(&format!(
         "{} messages, {bytes} bytes, put for {} tenants in {} s",
         puts.len(),
@@ -133,9 +136,21 @@ fn gather(directory: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-async fn put_all(engine: &Engine, tenants: &[String], paths: Vec<PathBuf>) -> Result<(Vec<Put>, u64)> {
-    let (mut puts, mut bytes, mut running) = (Vec::with_capacity(paths.len()), 0, JoinSet::new());
-    for ((number, path), tenant) in paths.into_iter().enumerate().zip(tenants.iter().cycle()) {
+/// Each path with the number of its tenant.
+fn dealt(paths: Vec<PathBuf>, tenants: usize, runs: bool) -> Vec<(usize, PathBuf)> {
+    let each = paths.len().div_ceil(tenants.max(1)).max(1);
+    let whose = |number: usize| if runs { number / each } else { number % tenants.max(1) };
+    paths.into_iter().enumerate().map(|(number, path)| (whose(number), path)).collect()
+}
+
+async fn put_all(
+    engine: &Engine,
+    tenants: &[String],
+    dealt: Vec<(usize, PathBuf)>,
+) -> Result<(Vec<Put>, u64)> {
+    let (mut puts, mut bytes, mut running) = (Vec::with_capacity(dealt.len()), 0, JoinSet::new());
+    for (number, (tenant, path)) in dealt.into_iter().enumerate() {
+        let tenant = tenants.get(tenant).context("there is no tenant to put to")?;
         if running.len() >= IN_FLIGHT
             && let Some(put) = running.join_next().await
         {
