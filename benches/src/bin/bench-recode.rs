@@ -132,14 +132,13 @@ fn measure(
         recode::cuts(file, usize::try_from(arguments.piece_bytes_max)?)
     };
     let plain = compressed(file, arguments)?;
-    let (mut rest, mut pieces, mut recoded, mut nanos) = (file, 0, false, 0);
+    let (mut rest, mut pieces, mut recoded) = (file, 0, false);
     for length in lengths {
         let (piece, behind) = rest.split_at_checked(length).context("the pieces do not add up")?;
         rest = behind;
         let measured = measure_piece(path, (class, piece), sum, arguments)?;
         pieces += measured.smallest;
         recoded |= measured.recoded;
-        nanos += measured.nanos;
     }
     sum.files += 1;
     sum.recoded += u64::from(recoded);
@@ -148,8 +147,7 @@ fn measure(
     sum.smallest += plain.min(pieces);
     if arguments.files {
         let (path, class, bytes) = (path.display(), class.name(), file.len());
-        let micros = nanos / 1_000;
-        print::line(&format!("{path} {class} {bytes} zstd {plain} recoded {pieces} reading {micros} us"))?;
+        print::line(&format!("{path} {class} {bytes} zstd {plain} recoded {pieces}"))?;
     }
     Ok(())
 }
@@ -158,8 +156,6 @@ fn measure(
 struct Measured {
     smallest: u64,
     recoded: bool,
-    /// What making it again takes, by the measured rates.
-    nanos: u64,
 }
 
 fn measure_piece(
@@ -168,7 +164,10 @@ fn measure_piece(
     sum: &mut Sum,
     arguments: &Arguments,
 ) -> Result<Measured> {
-    let limits = Limits::at_level(arguments.level).within(arguments.decode_millis_max * 1_000_000);
+    let limits = Limits {
+        decode_nanos_max: arguments.decode_millis_max * 1_000_000,
+        ..Limits::at_level(arguments.level)
+    };
     let stopwatch = CpuStopwatch::start();
     let recoded = recode::encode(class, piece, &limits);
     sum.encode += stopwatch.elapsed();
@@ -184,8 +183,7 @@ fn measure_piece(
     sum.stored += stored.len() as u64;
     sum.blocks_plain.add(piece, arguments)?;
     sum.blocks_recoded.add(stored, arguments)?;
-    let nanos = recoded.as_ref().map_or(0, |recoded| recoded.nanos);
-    Ok(Measured { smallest, recoded: recoded.is_some(), nanos })
+    Ok(Measured { smallest, recoded: recoded.is_some() })
 }
 
 impl Sum {
