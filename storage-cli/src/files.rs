@@ -36,8 +36,8 @@ impl NewFile {
     pub fn create(path: &Path) -> Result<Self> {
         let failed = |error: io::Error| Failure::file("Creating", path, &error);
         let path = match std::fs::metadata(path) {
-            Ok(there) if !there.is_file() && !there.is_dir() => {
-                let file = File::options().write(true).open(path).map_err(failed)?;
+            Ok(there) if is_opened_by_name(path) || (!there.is_file() && !there.is_dir()) => {
+                let file = File::options().append(true).open(path).map_err(failed)?;
                 return Ok(Self { path: path.to_owned(), into: Target::Itself(file) });
             }
             Ok(_) => path.canonicalize().map_err(failed)?,
@@ -72,6 +72,11 @@ impl NewFile {
             Target::Itself(_) => Ok(()),
         }
     }
+}
+
+/// Whether a name stands for what a process has open, or for a device: `/dev/stdout` may be a file that others write to.
+fn is_opened_by_name(path: &Path) -> bool {
+    path.starts_with("/dev") || path.starts_with("/proc")
 }
 
 /// Permissions of new files as other programs would create them, rather than private ones.

@@ -4,6 +4,7 @@
 //! What cannot be read is looked up and read a second time: it, or what it is a difference from, may have moved meanwhile.
 
 use crate::catalog::rows::ItemRow;
+use crate::catalog::rows::Location;
 use crate::catalog::rows::ObjectRow;
 use crate::catalog::rows::PartRow;
 use crate::clock::Timestamp;
@@ -18,7 +19,7 @@ use crate::ops::prepared::PreparedObject;
 use crate::ops::prepared::PreparedPut;
 use crate::ops::read::StoredObject;
 use crate::ops::stream::Source;
-use crate::ops::survey::is_unreadable;
+use crate::ops::survey::is_damage;
 use crate::store::Store;
 
 /// What an item has lost.
@@ -147,9 +148,17 @@ async fn is_object_lost(store: &Store, tenant: TenantKey, row: &ObjectRow) -> Re
     }
 }
 
-/// Reads an object whole, a segmented one piece by piece.
+/// Reads an object whole from one of its locations.
 async fn read(store: &Store, row: &ObjectRow) -> Result<()> {
-    let source = Source::Row { primary: row.location, copy: row.copy, sha256: row.sha256 };
+    if row.copy.is_some() && read_at(store, row, row.copy).await.is_ok() {
+        return Ok(());
+    }
+    read_at(store, row, None).await
+}
+
+/// Reads an object from its copy or its primary location, a segmented one piece by piece.
+async fn read_at(store: &Store, row: &ObjectRow, copy: Option<Location>) -> Result<()> {
+    let source = Source::Row { primary: row.location, copy, sha256: row.sha256 };
     if let StoredObject::Segmented(pack, entry) = source.load(store).await? {
         for segment in &entry.segments {
             let _verified = store.segment(pack, segment).await?;
@@ -158,11 +167,21 @@ async fn read(store: &Store, row: &ObjectRow) -> Result<()> {
     Ok(())
 }
 
-/// Whether the disk does not give the bytes back. Another failure tells nothing of them.
+/// Whether the device itself could not read (`EIO`).
+fn is_of_the_medium(error: &Error) -> bool {
+    const EIO: i32 = 5;
+    let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.raw_os_error() == Some(EIO))
+    })
+}
+
+/// Whether the disk does not give the bytes back. Another failure (of permissions, of files that may be open) tells nothing of
+/// them.
 fn is_unread<T>(read: Result<T>) -> Result<bool> {
     match read {
         Ok(_) => Ok(false),
-        Err(error) if is_unreadable(&error) => Ok(true),
+        Err(error) if is_damage(&error) || is_of_the_medium(&error) => Ok(true),
         Err(error) => Err(error),
     }
 }

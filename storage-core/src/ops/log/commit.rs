@@ -109,16 +109,18 @@ impl Durable {
 }
 
 async fn run(store: Arc<Store>, mut queue: mpsc::Receiver<Durable>, dealt_with: watch::Sender<u64>) {
-    let mut groups = Vec::new();
+    let (mut groups, mut owed) = (Vec::new(), false);
     while queue.recv_many(&mut groups, MERGED_GROUPS).await > 0 {
         let count = groups.len() as u64;
-        deal_with(&store, std::mem::take(&mut groups)).await;
+        deal_with(&store, std::mem::take(&mut groups), &mut owed).await;
         dealt_with.send_modify(|done| *done += count);
     }
 }
 
-/// Commits groups in one transaction and answers everybody who waits for them.
-async fn deal_with(store: &Store, mut groups: Vec<Durable>) {
+/// Commits groups in one transaction and answers everybody who waits for them. Where skeletons were written again, rows that
+/// point to them must be durable before anybody hears that they are there, because no replay of the log would make them so. A
+/// barrier that fails (somebody reads the catalog for long) is owed from then on: repeats are told to come again until it is paid.
+async fn deal_with(store: &Store, mut groups: Vec<Durable>, owed: &mut bool) {
     let commit = merged(groups.iter_mut().map(|group| std::mem::take(&mut group.commit)));
     let committed = match store.check_writable() {
         Ok(()) => {
@@ -127,8 +129,17 @@ async fn deal_with(store: &Store, mut groups: Vec<Durable>) {
         }
         Err(error) => Err(error),
     };
+    *owed |= matches!(committed, Ok(true));
+    let repeats = |group: &Durable| !group.mended.is_empty() || !group.repeats.is_empty();
+    let durable = if *owed && groups.iter().any(repeats) { store.catalog.barrier().await } else { Ok(()) };
+    *owed &= durable.is_err() || !groups.iter().any(repeats);
     for group in groups {
-        if let Err(error) = &committed {
+        let refused = match (&committed, &durable) {
+            (Err(error), _) => Some(error),
+            (Ok(_), Err(error)) if repeats(&group) => Some(error),
+            _ => None,
+        };
+        if let Some(error) = refused {
             group.refuse(error);
             continue;
         }
@@ -141,19 +152,19 @@ async fn deal_with(store: &Store, mut groups: Vec<Durable>) {
     }
 }
 
-/// Commits, and points rows to skeletons that were written again, durably, because no replay of the log would do it.
+/// Commits, and points rows to skeletons that were written again; whether there were such, which is not durable yet.
 pub(super) async fn commit_all(
     store: &Store,
     commit: &LogCommit,
     mended: impl Iterator<Item = &Mended>,
-) -> Result<()> {
+) -> Result<bool> {
     store.catalog.commit(commit).await?;
-    let mut durable = true;
+    let mut pointed = false;
     for skeleton in mended {
         skeleton.apply(store).await?;
-        durable = false;
+        pointed = true;
     }
-    if durable { Ok(()) } else { store.catalog.barrier().await }
+    Ok(pointed)
 }
 
 /// One commit for several groups, in their order.

@@ -142,8 +142,8 @@ impl Log {
         let written = async {
             let progress = large.open.finish().await?;
             group.commit.packs.push((key, progress));
-            commit_all(&self.store, &group.commit, group.mended.iter()).await?;
-            if mends && group.mended.is_empty() {
+            let pointed = commit_all(&self.store, &group.commit, group.mended.iter()).await?;
+            if mends || pointed {
                 // A replay takes nothing from the pack of a large put whose item is there.
                 self.store.catalog.barrier().await?;
             }

@@ -120,6 +120,13 @@ impl Known {
         }
     }
 
+    /// The put gets this error instead of an answer that its item is there already.
+    pub(super) fn refuse(&mut self, put: &PreparedPut, error: Error) {
+        if let Some(key) = put.caller_key() {
+            let _ = self.refused.insert(key, error);
+        }
+    }
+
     /// Whether an object can be read nowhere although it is there.
     pub(super) fn is_quarantined(&self, tenant: TenantKey, sha256: Sha256) -> bool {
         self.quarantined.contains(&(tenant, sha256))

@@ -3,7 +3,7 @@
 //! the log takes the new ones, too. A skeleton comes with the item's record, as it stands in the catalog, and its row is pointed
 //! to it, durably, before the put is answered: replaying the log passes over an item that is there.
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 
 use crate::catalog::rows::CopyChange;
 use crate::catalog::rows::ItemRow;
@@ -152,10 +152,18 @@ pub(super) async fn find_broken(
         puts.filter_map(|put| Some((put, known.repeated(put)?.clone()))).collect();
     let mut found = Vec::new();
     for some in repeats.chunks(READ_AT_ONCE) {
-        found.extend(try_join_all(some.iter().map(|(put, row)| look_at(store, put, row))).await?);
+        found.extend(join_all(some.iter().map(|(put, row)| look_at(store, put, row))).await);
     }
-    quarantine(store, found.iter(), now).await?;
+    let mut looked = Vec::new();
     for ((put, row), lost) in repeats.into_iter().zip(found) {
+        // What cannot be looked at stays as it is; only this put hears of it.
+        match lost {
+            Ok(lost) => looked.push((put, row, lost)),
+            Err(error) => known.refuse(put, error),
+        }
+    }
+    quarantine(store, looked.iter().map(|(_, _, lost)| lost), now).await?;
+    for (put, row, lost) in looked {
         known.note(put, row, &lost);
     }
     Ok(())

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::ids::ObjectKey;
 use crate::media::MediaClass;
 use crate::model::Tier;
+use crate::ops::base::BASE_BYTES_MAX;
 use crate::ops::migrate::similar::Similar;
 use crate::ops::rewrite::mover::Mover;
 use crate::ops::rewrite::unit::Tally;
@@ -34,7 +35,7 @@ async fn newest(store: &Store, tenant: &TenantRow) -> Result<VecDeque<ObjectRow>
         after = last.key;
         let useful = |row: &ObjectRow| {
             let whole = is_useful(MediaClass::of_code(row.class), row.bytes) && !row.quarantined;
-            whole && row.location.tier >= Tier::Cold && row.bytes <= BYTES_MAX
+            whole && row.location.tier >= Tier::Cold && row.bytes <= BASE_BYTES_MAX
         };
         let rows: Vec<ObjectRow> = page.into_iter().filter(useful).collect();
         let keys: Vec<ObjectKey> = rows.iter().map(|row| row.key).collect();

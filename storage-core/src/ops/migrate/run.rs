@@ -122,7 +122,10 @@ impl Run<'_> {
         let mut done = Ok(());
         'tenants: for tenant in tenants {
             let rules = self.rules(tenant, options)?;
-            refill(&mut self.similar, &mut self.mover, tenant).await?;
+            done = refill(&mut self.similar, &mut self.mover, tenant).await;
+            if done.is_err() {
+                break 'tenants;
+            }
             let mut allowance = Allowance::default();
             let mut cursor = Some(Cursor::START);
             while let Some(at) = cursor {

@@ -269,7 +269,7 @@ fn of_pieces(class: MediaClass, object: &[u8]) -> Vec<Signature> {
     signatures
 }
 
-/// Whether something is damaged, or was written by a newer version.
+/// Whether something is damaged, cannot be read, or was written by a newer version.
 fn is_unreadable(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Corrupt | Kind::Unimplemented)
+    matches!(error.kind(), Kind::Corrupt | Kind::Io | Kind::Unimplemented)
 }
