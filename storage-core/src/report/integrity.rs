@@ -60,11 +60,11 @@ finding_kinds! {
     /// The database disagrees with itself.
     CatalogDamaged "catalog-damaged" "Stop the server, put catalog.db aside and run rebuild-catalog.",
     /// The catalog has a pack that the backend lacks.
-    PackMissing "pack-missing" "Put the file of the same name from a backup into packs/; else run repair.",
+    PackMissing "pack-missing" "Put the file of the same name from a backup into packs/; else store again what repair names.",
     /// The backend has a pack that the catalog does not know.
     PackUnknown "pack-unknown" "Run repair: it takes in what is needed of it and drops a pack that holds nothing needed.",
     /// A pack has another length than its counters add up to.
-    PackLength "pack-length" "Put the file of the same name from a backup into packs/; else run repair.",
+    PackLength "pack-length" "Put the file of the same name from a backup into packs/; else store again what repair names.",
     /// The first bytes of a pack are damaged.
     PackHeader "pack-header" "Put the file of the same name from a backup into packs/. Its frames can still be read.",
     /// The last bytes of a pack are damaged.
@@ -76,15 +76,15 @@ finding_kinds! {
     /// The catalog does not know which dictionaries a pack needs.
     PackDictionaries "pack-dictionaries" "Run repair before the next sweep: it notes what the pack needs.",
     /// A frame does not match its checksums, or cannot be decoded.
-    FrameDamaged "frame-damaged" "Put the file of the same name from a backup into packs/; else run repair.",
+    FrameDamaged "frame-damaged" "Put the file of the same name from a backup into packs/; else store again what repair names.",
     /// Damage of something that no row needs.
-    DamageUnneeded "damage-unneeded" "Nothing is lost. It goes with its pack: compact --threshold 1 takes away what no longer counts.",
+    DamageUnneeded "damage-unneeded" "Nothing is lost. It goes when its pack is rewritten: by compact --threshold 1, once a hundredth of the pack is dead.",
     /// A skeleton does not have its hash.
     SkeletonDamaged "skeleton-damaged" "Run repair. If it finds no other place, store the same bytes again under the caller's id of the item.",
     /// An object does not have its hash.
     ObjectDamaged "object-damaged" "Run repair. If it finds no other place, store a message that holds the same bytes again.",
     /// A segment does not have its hash.
-    SegmentDamaged "segment-damaged" "Put the file of the same name from a backup into packs/; else run repair.",
+    SegmentDamaged "segment-damaged" "Put the file of the same name from a backup into packs/; else store again what repair names.",
     /// A copy in a warmer tier is damaged or is not where the catalog has it.
     CopyDamaged "copy-damaged" "Run repair: it removes the copy. The other location serves.",
     /// An item's row points to a place that does not hold its skeleton.
