@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -38,8 +39,19 @@ fn from_generated(message: GeneratedMessage) -> Mail {
     Mail { bytes: message.bytes, options }
 }
 
-/// Every regular file below `folder`, by name; at most `messages` of them.
+/// Every regular file below `folder`, as mail, by name; at most `messages` of them.
 pub fn from_files(folder: &Path, messages: Option<usize>) -> Result<Vec<Mail>> {
+    let mut paths = paths_below(folder)?;
+    paths.truncate(messages.unwrap_or(usize::MAX));
+    let read = |path: &PathBuf| {
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Mail { bytes, options: PutOptions::default() })
+    };
+    paths.iter().map(read).collect()
+}
+
+/// Every regular file below `folder`, by name.
+pub fn paths_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -55,10 +67,5 @@ pub fn from_files(folder: &Path, messages: Option<usize>) -> Result<Vec<Mail>> {
         }
     }
     paths.sort_unstable();
-    paths.truncate(messages.unwrap_or(usize::MAX));
-    let read = |path: &std::path::PathBuf| {
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Mail { bytes, options: PutOptions::default() })
-    };
-    paths.iter().map(read).collect()
+    Ok(paths)
 }

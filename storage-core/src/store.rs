@@ -72,6 +72,9 @@ pub(crate) struct Store {
     pub(crate) large_puts: Arc<AsyncRwLock<()>>,
     tenants: RwLock<HashMap<String, Arc<TenantRow>>>,
     shut: AtomicBool,
+    /// Barriers that failed, and how many of them a later one made up for.
+    owed_barriers: AtomicU64,
+    paid_barriers: AtomicU64,
     /// The time in the newest pack's name.
     newest_pack: AtomicI64,
     /// The highest sequence of a policy record.
@@ -102,6 +105,8 @@ impl Store {
             ids: IdSource::new(seed),
             tenants: RwLock::default(),
             shut: AtomicBool::new(false),
+            owed_barriers: AtomicU64::new(0),
+            paid_barriers: AtomicU64::new(0),
             newest_pack: AtomicI64::new(0),
             newest_sequence: AtomicU64::new(0),
         }
@@ -114,6 +119,30 @@ impl Store {
     /// After a failed write nothing is known about what reached the disk: no more writes until the store is reopened.
     pub(crate) fn shut_for_writes(&self) {
         self.shut.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes rows durable that no replay of the log would write. Where somebody reads the catalog for long this fails and is
+    /// owed from then on ([`Store::owes_barrier`]); any other failure shuts the store for writes.
+    pub(crate) async fn settle_rows(&self) -> Result<()> {
+        let owed = self.owed_barriers.load(Ordering::SeqCst);
+        let settled = self.catalog.barrier().await;
+        match &settled {
+            Ok(()) => {
+                let _before = self.paid_barriers.fetch_max(owed, Ordering::SeqCst);
+            }
+            Err(error) => {
+                let _before = self.owed_barriers.fetch_add(1, Ordering::SeqCst);
+                if error.kind() != Kind::Unavailable {
+                    self.shut_for_writes();
+                }
+            }
+        }
+        settled
+    }
+
+    /// Whether rows that can be seen may not be durable: who answers because of them settles them first.
+    pub(crate) fn owes_barrier(&self) -> bool {
+        self.owed_barriers.load(Ordering::SeqCst) > self.paid_barriers.load(Ordering::SeqCst)
     }
 
     /// What reached the disk is known again.

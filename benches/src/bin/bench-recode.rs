@@ -11,6 +11,7 @@ use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use clap::Parser;
+use storage_benches::mail::paths_below;
 use storage_benches::print;
 use storage_benches::size;
 use storage_benches::stopwatch::CpuStopwatch;
@@ -83,9 +84,7 @@ fn compressed(bytes: &[u8], arguments: &Arguments) -> Result<u64> {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let mut paths = Vec::new();
-    gather(&arguments.directory, &mut paths)?;
-    paths.sort();
+    let paths = paths_below(&arguments.directory)?;
     let mut sums: BTreeMap<&'static str, Sum> = BTreeMap::new();
     for path in &paths {
         let file = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -103,19 +102,6 @@ fn main() -> Result<()> {
         all.add(sum);
     }
     line("all", &all)?;
-    Ok(())
-}
-
-fn gather(directory: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_dir() {
-            gather(&path, into)?;
-        } else {
-            into.push(path);
-        }
-    }
     Ok(())
 }
 

@@ -1,16 +1,14 @@
 //! What a store saves of near-duplicates: documents in versions, or the files of a directory, put into a store of its own,
 //! moved to the archive and read back, against each file compressed by itself. Needs no server.
 
-use std::fs;
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use clap::Parser;
+use storage_benches::mail::from_files;
 use storage_benches::print;
 use storage_core::clock::SystemClock;
 use storage_core::codec::Codec;
@@ -57,9 +55,8 @@ fn main() -> Result<()> {
 async fn measure(arguments: &Arguments) -> Result<()> {
     let files = match &arguments.files {
         Some(directory) => {
-            let mut files = Vec::new();
-            gather(directory, &mut files)?;
-            files
+            let mails = from_files(directory, None)?.into_iter().enumerate();
+            mails.map(|(number, mail)| (number.to_string(), mail.bytes)).collect()
         }
         None => generated(arguments),
     };
@@ -120,21 +117,6 @@ fn generated(arguments: &Arguments) -> Vec<(String, Vec<u8>)> {
         })
     };
     (0..=arguments.edits).flat_map(version).collect()
-}
-
-fn gather(directory: &Path, into: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            gather(&path, into)?;
-        } else {
-            let id = format!("{}", into.len());
-            into.push((id, fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?));
-        }
-    }
-    Ok(())
 }
 
 async fn read(engine: &Engine, id: &str) -> Result<Vec<u8>> {

@@ -14,6 +14,7 @@ use anyhow::ensure;
 use clap::Parser;
 use sha2::Digest;
 use sha2::Sha256;
+use storage_benches::mail::paths_below;
 use storage_benches::memory::Sample;
 use storage_benches::print;
 use storage_benches::stopwatch::Stopwatch;
@@ -75,7 +76,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let tenants = tenants(&engine, arguments.tenants).await?;
     let mut paths = Vec::new();
     for directory in &arguments.directories {
-        gather(directory, &mut paths)?;
+        paths.extend(paths_below(directory)?);
     }
     let (puts, bytes) = put_all(&engine, &tenants, dealt(paths, tenants.len(), arguments.runs)).await?;
     print::line(&format!(
@@ -120,20 +121,6 @@ async fn tenants(engine: &Engine, count: usize) -> Result<Vec<String>> {
         names.push(name);
     }
     Ok(names)
-}
-
-fn gather(directory: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            gather(&path, into)?;
-        } else {
-            into.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// Each path with the number of its tenant.

@@ -29,7 +29,7 @@ pub struct GetArgs {
     /// Message or content.
     #[command(flatten)]
     pub kind: KindFlag,
-    /// Write to this file instead of stdout.
+    /// Write to this file instead of stdout; it is replaced once all is there. A device or a pipe is written to as it is.
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Only these bytes: first and last, from 0, both included, such as 0-99; 100- for all from there.

@@ -110,7 +110,7 @@ pub(crate) async fn quarantine(
     keys.sort_unstable();
     keys.dedup();
     store.catalog.quarantine(&keys, at).await?;
-    store.catalog.barrier().await
+    store.settle_rows().await
 }
 
 /// Whether the put's skeleton fits the item's parts: another version of the splitter may have cut it otherwise.

@@ -3,6 +3,7 @@
 //!
 //! Without a plan, a gate or a lie the wrapped doors do exactly what the doors do.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -137,8 +138,8 @@ struct Inner {
     gates: Vec<Waiting>,
     lies: BTreeSet<Lie>,
     pauses: Option<Chance>,
-    /// Methods whose next call fails, whatever the plan says.
-    failing: BTreeSet<&'static str>,
+    /// Methods whose next call fails, whatever the plan says, and how.
+    failing: BTreeMap<&'static str, Kind>,
 }
 
 /// The plan of a pair of wrapped doors. Clones share it.
@@ -197,9 +198,9 @@ impl Faults {
         inner.plan = Some((at, fault));
     }
 
-    /// Makes the next call of that method fail without an effect, whatever the plan says besides.
-    pub fn fail_next(&self, name: &'static str) {
-        let _new = self.lock().failing.insert(name);
+    /// Makes the next call of that method fail so without an effect, whatever the plan says besides.
+    pub fn fail_next(&self, name: &'static str, kind: Kind) {
+        let _before = self.lock().failing.insert(name, kind);
     }
 
     /// Ends every failure but a crash, and forgets the plan.
@@ -339,17 +340,18 @@ impl Faults {
         if inner.gone {
             return Err(gone());
         }
-        let number = inner.calls.len();
-        let mark = inner.marks;
+        let (number, mark) = (inner.calls.len(), inner.marks);
         inner.calls.push(Counted { call, mark });
         let reads = call.effect == Effect::Read;
         if if reads { inner.reads_fail } else { inner.writes_fail } {
             return Err(failed(call));
         }
-        if inner.plan.is_none_or(|(at, _)| at != number) && inner.failing.remove(call.name) {
-            return Err(failed(call));
+        let planned = inner.plan.filter(|(at, _)| *at == number);
+        let unplanned = planned.is_none().then(|| inner.failing.remove(call.name)).flatten();
+        if let Some(kind) = unplanned {
+            return Err(Error::new(kind, format!("{} failed by plan", call.name)));
         }
-        let Some((_, fault)) = inner.plan.filter(|(at, _)| *at == number) else {
+        let Some((_, fault)) = planned else {
             return Ok(Passage::Through);
         };
         inner.struck = Some(call);
@@ -389,8 +391,7 @@ impl Faults {
 
 /// The error of a failure that the plan wants.
 fn failed(call: Call) -> Error {
-    let cause = io::Error::other("an injected failure");
-    Error::io(format!("{} failed by plan", call.name), cause)
+    Error::io(format!("{} failed by plan", call.name), io::Error::other("an injected failure"))
 }
 
 /// The error of a call of a process that has ended. Nobody is there to see it.

@@ -59,7 +59,7 @@ fn reopen(lab: &mut Lab) -> Done<'_> {
     Box::pin(async {
         let _receipt = lab.put(Put::message("before", mail(2))).await?;
         for append in APPENDS {
-            lab.faults.fail_next(append);
+            lab.faults.fail_next(append, Kind::Io);
         }
         match lab.put(Put::message("refused", mail(3))).await {
             Err(error) if error.kind() == Kind::Io => {}

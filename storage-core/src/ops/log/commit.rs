@@ -2,7 +2,7 @@
 //! answered, while the first half looks up and appends the next group.
 //!
 //! Groups are committed in the order in which they were appended, so a watermark never passes a group that is not in
-//! the catalog. After a failure nothing more is committed. A group refers only to what the catalog had when it was looked
+//! the catalog. After a commit that failed nothing more is committed. A group refers only to what the catalog had when it was looked
 //! up: the first half waits ([`Committer::settle`]) where an id or an object of a group is still on its way, and before
 //! anything that is not a put.
 
@@ -109,18 +109,17 @@ impl Durable {
 }
 
 async fn run(store: Arc<Store>, mut queue: mpsc::Receiver<Durable>, dealt_with: watch::Sender<u64>) {
-    let (mut groups, mut owed) = (Vec::new(), false);
+    let mut groups = Vec::new();
     while queue.recv_many(&mut groups, MERGED_GROUPS).await > 0 {
         let count = groups.len() as u64;
-        deal_with(&store, std::mem::take(&mut groups), &mut owed).await;
+        deal_with(&store, std::mem::take(&mut groups)).await;
         dealt_with.send_modify(|done| *done += count);
     }
 }
 
-/// Commits groups in one transaction and answers everybody who waits for them. Where skeletons were written again, rows that
-/// point to them must be durable before anybody hears that they are there, because no replay of the log would make them so. A
-/// barrier that fails (somebody reads the catalog for long) is owed from then on: repeats are told to come again until it is paid.
-async fn deal_with(store: &Store, mut groups: Vec<Durable>, owed: &mut bool) {
+/// Commits groups in one transaction and answers everybody who waits for them. Rows that point to skeletons written again are
+/// settled before their groups hear that these are there, because no replay of the log would write them.
+async fn deal_with(store: &Store, mut groups: Vec<Durable>) {
     let commit = merged(groups.iter_mut().map(|group| std::mem::take(&mut group.commit)));
     let committed = match store.check_writable() {
         Ok(()) => {
@@ -129,17 +128,11 @@ async fn deal_with(store: &Store, mut groups: Vec<Durable>, owed: &mut bool) {
         }
         Err(error) => Err(error),
     };
-    *owed |= matches!(committed, Ok(true));
-    let repeats = |group: &Durable| !group.mended.is_empty() || !group.repeats.is_empty();
-    let durable = if *owed && groups.iter().any(repeats) { store.catalog.barrier().await } else { Ok(()) };
-    *owed &= durable.is_err() || !groups.iter().any(repeats);
+    let mends = groups.iter().any(|group| !group.mended.is_empty());
+    let settled = if mends && committed.is_ok() { store.settle_rows().await } else { Ok(()) };
     for group in groups {
-        let refused = match (&committed, &durable) {
-            (Err(error), _) => Some(error),
-            (Ok(_), Err(error)) if repeats(&group) => Some(error),
-            _ => None,
-        };
-        if let Some(error) = refused {
+        let settled = if group.mended.is_empty() { &Ok(()) } else { &settled };
+        if let Err(error) = committed.as_ref().and(settled.as_ref()) {
             group.refuse(error);
             continue;
         }
@@ -152,19 +145,17 @@ async fn deal_with(store: &Store, mut groups: Vec<Durable>, owed: &mut bool) {
     }
 }
 
-/// Commits, and points rows to skeletons that were written again; whether there were such, which is not durable yet.
+/// Commits, and points rows to skeletons that were written again, which is to be settled.
 pub(super) async fn commit_all(
     store: &Store,
     commit: &LogCommit,
     mended: impl Iterator<Item = &Mended>,
-) -> Result<bool> {
+) -> Result<()> {
     store.catalog.commit(commit).await?;
-    let mut pointed = false;
     for skeleton in mended {
         skeleton.apply(store).await?;
-        pointed = true;
     }
-    Ok(pointed)
+    Ok(())
 }
 
 /// One commit for several groups, in their order.

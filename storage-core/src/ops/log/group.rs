@@ -142,14 +142,14 @@ impl Log {
         let written = async {
             let progress = large.open.finish().await?;
             group.commit.packs.push((key, progress));
-            let pointed = commit_all(&self.store, &group.commit, group.mended.iter()).await?;
-            if mends || pointed {
-                // A replay takes nothing from the pack of a large put whose item is there.
-                self.store.catalog.barrier().await?;
-            }
+            commit_all(&self.store, &group.commit, group.mended.iter()).await?;
             self.store.catalog.seal_pack(key, progress).await
         };
         written.await.inspect_err(|_| self.store.shut_for_writes())?;
+        if mends {
+            // A replay takes nothing from the pack of a large put whose item is there.
+            self.store.settle_rows().await?;
+        }
         Ok(Landed { receipt, kept: true })
     }
 }

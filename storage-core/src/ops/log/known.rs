@@ -159,8 +159,22 @@ impl Known {
     }
 }
 
-/// Three statements per tenant, whatever the group's size.
+/// Three statements per tenant, whatever the group's size. What puts are told because of rows that may not be durable is
+/// settled first.
 pub(super) async fn look_up<'a>(
+    store: &Store,
+    puts: impl Iterator<Item = &'a PreparedPut> + Clone,
+    now: Timestamp,
+) -> Result<Known> {
+    let known = find(store, puts.clone(), now).await?;
+    let relies = !known.quarantined.is_empty() || puts.into_iter().any(|put| known.repeated(put).is_some());
+    if relies && store.owes_barrier() {
+        store.settle_rows().await?;
+    }
+    Ok(known)
+}
+
+async fn find<'a>(
     store: &Store,
     puts: impl Iterator<Item = &'a PreparedPut>,
     now: Timestamp,
