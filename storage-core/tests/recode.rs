@@ -180,7 +180,7 @@ async fn recoded_objects_live_through_all_tiers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_message_in_150_and_every_document_may_take_long() {
+async fn one_message_in_250_and_every_document_may_take_long() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path()).await;
     let put = async |id: String, bytes: &Bytes| {
@@ -208,7 +208,7 @@ async fn one_message_in_150_and_every_document_may_take_long() {
     }
     let document = Bytes::from(photo(390, 390));
     put("document".to_owned(), &document).await;
-    for number in 0..310 {
+    for number in 0..510 {
         put(format!("text {number}"), &Bytes::from(format!("{number}"))).await;
     }
     let _report = migrate(&engine, Some(Tier::Archive)).await;
@@ -217,7 +217,7 @@ async fn one_message_in_150_and_every_document_may_take_long() {
         let explained = engine.explain(DEFAULT_TENANT, ItemKind::Message, id).await.unwrap();
         recoded.push(explained.parts.iter().any(|part| part.codec.starts_with("jpeg")));
     }
-    assert_eq!(recoded, [false, true, true, false], "two places for 319 items, and the largest get them");
+    assert_eq!(recoded, [false, true, true, false], "two places for 519 items, and the largest get them");
     assert!(codec_of(&engine, "document").await.starts_with("jpeg"), "it is read for itself");
     for (id, bytes) in [("shared 4", &shared), ("large", &large), ("middle", &middle), ("small", &small)] {
         let read = engine.get(DEFAULT_TENANT, ItemKind::Message, id, GetOptions::default()).await;

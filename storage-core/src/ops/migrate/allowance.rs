@@ -22,7 +22,7 @@ use crate::recode::Limits;
 use crate::store::Store;
 
 /// Of so many items one may have an object that takes long: reads at the 99th percentile do not meet it.
-const ITEMS_EACH: i64 = 150;
+const ITEMS_EACH: i64 = 250;
 
 /// Shorter objects are made again quickly anyway.
 const BYTES_MIN: u64 = 32 << 10;
